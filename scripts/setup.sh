@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Make a virtual environment and install locked requirements, each file checked by its hashes.
+# usage: setup.sh VENV GROUP REQUIREMENTS…
+set -euo pipefail
+venv=$1 group=$2
+shift 2
+
+say() { printf '%s\n' "$*" >&2; }
+
+find_python() {
+    local name
+    for name in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
+        [ -n "$name" ] && command -v "$name" >/dev/null 2>&1 || continue
+        "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || continue
+        command -v "$name"
+        return
+    done
+    say "Seawall needs Python 3.11 to 3.14; none was found. Install one, or name it: make setup PYTHON=/path/to/python3"
+    return 1
+}
+
+make_venv() {
+    local python
+    python=$(find_python)
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        # Debian and Ubuntu keep venv in a package of its own.
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+            say "Installing python3-venv, which $python lacks"
+            apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >&2
+        else
+            say "$python cannot make virtual environments. Install its venv module (Debian: apt install python3-venv)."
+            return 1
+        fi
+    fi
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+}
+
+[ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null || make_venv
+if [ ! -x "$venv/bin/uv" ]; then
+    say "Fetching uv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt 2> >(grep -v "^WARNING: Location" >&2)
+fi
+say "Installing the locked $group dependencies into $venv"
+export VIRTUAL_ENV=$PWD/$venv
+"$venv/bin/uv" pip sync --quiet --require-hashes "$@"
+"$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .
+
+# A larger group holds the smaller ones, so that going back to them changes nothing.
+case $group in
+    bench) touch "$venv/.core" "$venv/.dev" "$venv/.bench" ;;
+    dev) rm -f "$venv/.bench" && touch "$venv/.core" "$venv/.dev" ;;
+    *) rm -f "$venv/.dev" "$venv/.bench" && touch "$venv/.core" ;;
+esac

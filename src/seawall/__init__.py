@@ -1,0 +1,1 @@
+"""Seawall: prices, portfolios and risk of crypto holdings, on your own machine."""

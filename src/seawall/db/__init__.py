@@ -1,0 +1,1 @@
+"""The database: its server, connections, bulk path and series."""

@@ -1,0 +1,1 @@
+"""Prices: what can be traded where, and how it was priced when."""

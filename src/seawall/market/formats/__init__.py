@@ -1,0 +1,1 @@
+"""The file formats that prices come in, one a file."""

@@ -1,0 +1,1 @@
+"""Running Seawall: the demo, the doctor."""

@@ -1,0 +1,1 @@
+"""What is held: transactions, lots, holdings and their value."""

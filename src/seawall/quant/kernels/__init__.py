@@ -1,0 +1,1 @@
+"""The numba kernels, each in a file that calls no other."""

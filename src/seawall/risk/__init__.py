@@ -1,0 +1,1 @@
+"""How much can be lost: exposure, measures, reports."""
