@@ -1,0 +1,42 @@
+"""The metadata that every table belongs to, and the column types that tables share."""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, Double, MetaData, Numeric, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from seawall.core.money import PRECISION, SCALE
+
+NAMING = {
+    "ix": "idx_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The root of every table."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        float: Double(),
+        dict[str, Any]: JSONB(),
+        list[Any]: JSONB(),
+    }
+
+
+Money = Numeric(PRECISION, SCALE)
+UuidKey = Annotated[UUID, mapped_column(primary_key=True, server_default=text("gen_random_uuid()"))]
+BigInt = Annotated[int, mapped_column(BigInteger())]
+CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
+
+
+TENANT = {"tenant": True}
+"""Put in a table's `info`: its rows belong to a user and are under row security."""

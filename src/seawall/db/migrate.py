@@ -1,0 +1,198 @@
+"""The database's version: roles, the database itself, and the migrations up to this release."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from seawall.core.errors import ConflictError, UnavailableError
+from seawall.db.base import Base
+from seawall.db.engine import APP_ROLE, MINIMUM_VERSION, OWNER_ROLE
+from seawall.db.faults import translated
+
+_SCRIPTS = Path(__file__).parent.parent / "migrations"
+_LOCK = 0x5EA_0A11
+"""The advisory lock that makes a second migrator wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Where a database stands: its revision now, and the one this release needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether there is nothing to migrate."""
+        return self.current == self.needed
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.attributes["metadata"] = Base.metadata
+    return config
+
+
+@cache
+def head() -> str:
+    """Return the revision that this release needs."""
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    assert found is not None  # noqa: S101 - the project ships its migrations
+    return found
+
+
+async def create_database(admin: AsyncEngine, name: str) -> bool:
+    """Create the database when it is not there; true when it was made."""
+    with translated():
+        async with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            found = await connection.scalar(
+                text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}
+            )
+            if found:
+                return False
+            await connection.execute(
+                text(f"CREATE DATABASE {_quote(connection, name)} ENCODING 'UTF8' TEMPLATE template0")
+            )
+            return True
+
+
+def _quote(connection: AsyncConnection, identifier: str) -> str:
+    return connection.dialect.identifier_preparer.quote_identifier(identifier)
+
+
+async def version(engine: AsyncEngine) -> Version:
+    """Say where a database stands."""
+    with translated():
+        async with engine.connect() as connection:
+            return Version(await connection.run_sync(_current), head())
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+async def upgrade(admin: AsyncEngine, *, app_password: str | None = None) -> Version:
+    """Bring a database to this release: roles first, then every migration that it lacks.
+
+    Each migration is one transaction, so an interrupted one leaves the database as it was before
+    it. A second migrator waits for the first. Returns the version that was found.
+
+    Raises:
+        ConflictError: the database belongs to a newer Seawall.
+        UnavailableError: the server is too old, or cannot be reached.
+    """
+    return await _locked(admin, lambda connection: _upgrade(connection, app_password))
+
+
+def _upgrade(connection: Connection, app_password: str | None) -> Version:
+    _require_version(connection)
+    _ensure_roles(connection, app_password)
+    found = Version(_current(connection), head())
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found.current is not None and found.current not in known:
+        raise ConflictError(
+            f"The database is at version {found.current}, which this Seawall does not know:"
+            " it was migrated by a newer one.",
+            hint="Use that version of Seawall, or restore a backup from before the migration.",
+        )
+    if not found.is_current:
+        _run(connection, lambda config: command.upgrade(config, "head"))
+    return found
+
+
+async def downgrade(admin: AsyncEngine, revision: str) -> None:
+    """Take a database back to an earlier revision; `base` empties it. Data of later tables goes."""
+
+    def go(connection: Connection) -> Version:
+        found = Version(_current(connection), head())
+        _run(connection, lambda config: command.downgrade(config, revision))
+        return found
+
+    await _locked(admin, go)
+
+
+async def _locked(admin: AsyncEngine, work: Callable[[Connection], Version]) -> Version:
+    with translated():
+        async with admin.connect() as connection:
+            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            await connection.commit()
+            try:
+                return await connection.run_sync(work)
+            finally:
+                await asyncio.shield(_unlock(connection))
+
+
+async def _unlock(connection: AsyncConnection) -> None:
+    await connection.rollback()
+    await connection.execute(text("RESET ROLE"))
+    await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+    await connection.commit()
+
+
+def _run(connection: Connection, run: Callable[[Config], None]) -> None:
+    connection.execute(text(f"SET ROLE {OWNER_ROLE}"))
+    connection.commit()
+    config = _config()
+    config.attributes["connection"] = connection
+    run(config)
+
+
+def _require_version(connection: Connection) -> None:
+    number = int(connection.scalar(text("SHOW server_version_num")) or 0)
+    if number // 10_000 < MINIMUM_VERSION:
+        raise UnavailableError(
+            f"The server is PostgreSQL {number // 10_000}; Seawall needs {MINIMUM_VERSION} or newer.",
+            hint="Upgrade it, or unset SEAWALL_DATABASE__URL to use the embedded server.",
+        )
+
+
+def _ensure_roles(connection: Connection, app_password: str | None) -> None:
+    """Make the owner and the application's role, and let the owner make things here.
+
+    Roles belong to the whole server, so another database of it may have made them before.
+    """
+    # Both roles are without BYPASSRLS: not even the owner's own queries pass the policies.
+    for role in (OWNER_ROLE, APP_ROLE):
+        connection.execute(
+            text(f"""
+                DO $$ BEGIN
+                    CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+                EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+                END $$
+            """)
+        )
+        connection.execute(
+            text(f"""
+                DO $$ BEGIN
+                    IF NOT pg_has_role(current_user, '{role}', 'MEMBER') THEN
+                        EXECUTE format('GRANT {role} TO %I', current_user);
+                    END IF;
+                END $$
+            """)
+        )
+    if app_password is not None:
+        quoted = connection.scalar(text("SELECT quote_literal(:it)"), {"it": app_password})
+        connection.exec_driver_sql(f"ALTER ROLE {APP_ROLE} LOGIN PASSWORD {quoted}")
+    database = connection.dialect.identifier_preparer.quote_identifier(
+        str(connection.scalar(text("SELECT current_database()")))
+    )
+    # The role may only reach this schema; it makes nothing in it and no temporary surprises.
+    connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    connection.exec_driver_sql(f"GRANT CREATE, USAGE ON SCHEMA public TO {OWNER_ROLE}")
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {APP_ROLE}")
+    connection.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {database} TO {APP_ROLE}")
+    if connection.scalar(
+        text("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
+    ) and "timescaledb" in str(connection.scalar(text("SHOW shared_preload_libraries"))):
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    connection.commit()
