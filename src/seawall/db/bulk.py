@@ -40,7 +40,7 @@ class Column:
 
     @property
     def wire(self) -> str:
-        """Its big-endian type on the wire; instants travel as 64-bit integers."""
+        """Its big-endian type on the wire; instants travel as 64-bit integers, text as S<n>."""
         return ">i8" if self.dtype.startswith("<M8") else self.dtype.replace("<", ">")
 
 

@@ -1,7 +1,7 @@
 """The values that market data travels in."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -89,8 +89,8 @@ TRADE_DTYPE = np.dtype(
 )
 """One public trade. `side` is the taker's: 1 buy, -1 sell, 0 not given."""
 
-PRICE_DTYPE = np.dtype([("time", TIME), ("price", "<f8")])
-"""One price of an index or asset, at the instant from which it is known."""
+PRICE_DTYPE = np.dtype([("time", TIME), ("price_usd", "<f8")])
+"""One price of an index or asset in USD, at the instant from which it is known."""
 
 Records = NDArray[np.void]
 """A structured array with one of the dtypes above."""
@@ -141,15 +141,15 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What importing one file did."""
+    """What importing one file did; `gaps` are the longest inside its own range."""
 
     path: str
-    format: str = ""
-    kind: SeriesKind = SeriesKind.CANDLES
-    symbol: str = ""
-    exchange: str = ""
-    timeframe: str | None = None
-    rows_read: int = 0
+    format: str
+    kind: SeriesKind
+    symbol: str
+    exchange: str
+    timeframe: str | None
+    rows_read: int
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -157,8 +157,6 @@ class ImportResult:
     first_time: datetime | None = None
     last_time: datetime | None = None
     gaps: tuple[Gap, ...] = ()
+    gap_count: int = 0
     missing: int = 0
     notes: tuple[str, ...] = ()
-    dry_run: bool = False
-    error: str | None = None
-    hint: str = field(default="")

@@ -1,10 +1,15 @@
 """The tables of market data: what can be traded, and its series."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, SmallInteger
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    SmallInteger,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from seawall.db.base import Base, BigInt, CreatedAt
@@ -173,7 +178,7 @@ class MarketTrade(Base):
 
 
 class DataCoverage(Base):
-    """What is held of one series and what is missing, with a reason for each gap."""
+    """What is held of one series, and how much is missing in between."""
 
     __tablename__ = "data_coverage"
     __table_args__ = (
@@ -202,6 +207,24 @@ class DataCoverage(Base):
     first_time: Mapped[datetime]
     last_time: Mapped[datetime]
     missing: Mapped[BigInt]
-    gap_count: Mapped[BigInt]
-    gaps: Mapped[list[Any]]
     updated_at: Mapped[datetime]
+
+
+class DataGap(Base):
+    """A stretch that is missing from a series: its first missing time, the next held, and why."""
+
+    __tablename__ = "data_gaps"
+    __table_args__ = (
+        CheckConstraint("start_time < end_time AND missing > 0", name="range"),
+        CheckConstraint("reason IN ('absent_in_source', 'not_imported')", name="reason"),
+    )
+
+    coverage_id: Mapped[int] = mapped_column(
+        ForeignKey("data_coverage.id", name="fk_data_gaps_data_coverage", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    start_time: Mapped[datetime] = mapped_column(primary_key=True)
+    end_time: Mapped[datetime]
+    missing: Mapped[BigInt]
+    reason: Mapped[str]

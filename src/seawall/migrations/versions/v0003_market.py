@@ -180,8 +180,6 @@ def _create_coverage() -> None:
             first_time timestamptz NOT NULL,
             last_time timestamptz NOT NULL,
             missing bigint NOT NULL,
-            gap_count bigint NOT NULL,
-            gaps jsonb NOT NULL,
             updated_at timestamptz NOT NULL,
             CONSTRAINT uq_data_coverage_series
                 UNIQUE NULLS NOT DISTINCT (kind, asset_id, symbol_id, timeframe),
@@ -191,10 +189,25 @@ def _create_coverage() -> None:
                 CHECK (kind IN ('candles', 'quotes', 'trades', 'prices'))
         )
     """)
+    op.execute("""
+        CREATE TABLE data_gaps (
+            coverage_id integer NOT NULL
+                CONSTRAINT fk_data_gaps_data_coverage REFERENCES data_coverage ON DELETE CASCADE,
+            start_time timestamptz NOT NULL,
+            end_time timestamptz NOT NULL,
+            missing bigint NOT NULL,
+            reason text NOT NULL,
+            CONSTRAINT pk_data_gaps PRIMARY KEY (coverage_id, start_time),
+            CONSTRAINT ck_data_gaps_range CHECK (start_time < end_time AND missing > 0),
+            CONSTRAINT ck_data_gaps_reason CHECK (reason IN ('absent_in_source', 'not_imported'))
+        )
+    """)
     grant("data_coverage", "SELECT", "INSERT", "UPDATE")
+    grant("data_gaps", "SELECT", "INSERT", "DELETE")
 
 
 def downgrade() -> None:
+    op.execute("DROP TABLE data_gaps")
     op.execute("DROP TABLE data_coverage")
     for series in (MARKET_TRADES, QUOTES, PRICE_REVISIONS, PRICE_HISTORY, CANDLE_REVISIONS, CANDLES):
         drop_series(series)

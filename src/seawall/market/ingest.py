@@ -1,0 +1,96 @@
+"""Taking a parsed file into the database: one transaction, exact counts, nothing twice."""
+
+from dataclasses import replace
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.errors import InvalidError
+from seawall.core.time import instant
+from seawall.db.bulk import Records
+from seawall.db.locks import clock, lock_prices
+from seawall.db.merge import merge
+from seawall.market import catalog, coverage, store
+from seawall.market.coverage import Gaps, SeriesKey
+from seawall.market.schemas import Gap, ImportResult, ParsedFile, SeriesKind
+
+UNKNOWN_EXCHANGE = "unknown"
+LONGEST_GAPS = 10
+
+
+async def ingest(
+    session: AsyncSession, parsed: ParsedFile, path: str, *, is_simulated: bool = False
+) -> ImportResult:
+    """Write what a file holds, and bring its series' coverage up to date.
+
+    Raises:
+        InvalidError: the file does not say what it prices.
+    """
+    if parsed.symbol is None:
+        raise InvalidError(
+            f"{path} does not say what it prices.", hint="Name it: --symbol BTC/USDT."
+        )
+    exchange = parsed.exchange or UNKNOWN_EXCHANGE
+    result = ImportResult(
+        path=path,
+        format=parsed.format,
+        kind=parsed.kind,
+        symbol=parsed.symbol,
+        exchange="" if parsed.kind is SeriesKind.PRICES else exchange,
+        timeframe=str(parsed.timeframe) if parsed.timeframe else None,
+        rows_read=parsed.rows_read,
+        rejected=parsed.rejected,
+        notes=_notes(parsed),
+    )
+    if not len(parsed.records):
+        return result
+    key, asset_id = await _series_key(session, parsed, exchange, is_simulated=is_simulated)
+    return await _write(session, parsed.records, key, asset_id, result)
+
+
+def _notes(parsed: ParsedFile) -> tuple[str, ...]:
+    if parsed.exchange is None and parsed.kind is not SeriesKind.PRICES:
+        unnamed = f"no exchange is named; recorded as {UNKNOWN_EXCHANGE!r} (--exchange names one)"
+        return (*parsed.notes, unnamed)
+    return parsed.notes
+
+
+async def _series_key(
+    session: AsyncSession, parsed: ParsedFile, exchange: str, *, is_simulated: bool
+) -> tuple[SeriesKey, int]:
+    """Return which series a file belongs to and the asset whose prices it changes."""
+    assert parsed.symbol is not None  # noqa: S101 - the caller has looked
+    if parsed.kind is SeriesKind.PRICES:
+        asset = await catalog.ensure_index(session, parsed.symbol)
+        return SeriesKey(parsed.kind, parsed.timeframe, asset_id=asset.id), asset.id
+    pair = await catalog.ensure_pair(session, exchange, parsed.symbol, is_simulated=is_simulated)
+    return SeriesKey(parsed.kind, parsed.timeframe, symbol_id=pair.id), pair.base.id
+
+
+async def _write(
+    session: AsyncSession, records: Records, key: SeriesKey, asset_id: int, result: ImportResult
+) -> ImportResult:
+    await lock_prices(session, [asset_id])
+    stamp = await clock(session)
+    merged = await merge(session, store.KEYED[key.kind], key.subject, records, stamp)
+    gaps = await coverage.record(session, key, merged.times, merged.inserted, stamp)
+    return replace(
+        result,
+        inserted=merged.inserted,
+        updated=merged.updated,
+        unchanged=merged.unchanged,
+        first_time=instant(records["time"][0]),
+        last_time=instant(records["time"][-1]),
+        gaps=_longest(gaps),
+        gap_count=len(gaps),
+        missing=int(gaps["missing"].sum()),
+    )
+
+
+def _longest(gaps: Gaps) -> tuple[Gap, ...]:
+    """Return the longest gaps, in time order."""
+    chosen = np.sort(np.argsort(-gaps["missing"], kind="stable")[:LONGEST_GAPS])
+    return tuple(
+        Gap(instant(gap["start_time"]), instant(gap["end_time"]), int(gap["missing"]))
+        for gap in gaps[chosen]
+    )

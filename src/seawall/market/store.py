@@ -1,0 +1,190 @@
+"""The SQL of market data: the catalogue and the series."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from seawall.core.errors import NotFoundError
+from seawall.db import series as chunks
+from seawall.db.bulk import Column
+from seawall.db.merge import KeyedSeries
+from seawall.market.schemas import SeriesKind
+from seawall.market.tables import Asset, Exchange, Symbol
+
+TIME = Column("time", "<M8[us]")
+_SYMBOL = Column("symbol_id", "<i4")
+
+CANDLES = KeyedSeries(
+    chunks.CANDLES,
+    (_SYMBOL, Column("timeframe", "<i4")),
+    (TIME,),
+    (
+        Column("open", "<f8"),
+        Column("high", "<f8"),
+        Column("low", "<f8"),
+        Column("close", "<f8"),
+        Column("volume", "<f8", float("nan")),
+        Column("quote_volume", "<f8", float("nan")),
+        Column("trade_count", "<i8", -1),
+    ),
+    chunks.CANDLE_REVISIONS,
+)
+PRICES = KeyedSeries(
+    chunks.PRICE_HISTORY,
+    (Column("asset_id", "<i4"),),
+    (TIME,),
+    (Column("price_usd", "<f8"),),
+    chunks.PRICE_REVISIONS,
+)
+QUOTES = KeyedSeries(
+    chunks.QUOTES,
+    (_SYMBOL,),
+    (TIME,),
+    tuple(
+        Column(name, "<f8", float("nan"))
+        for name in ("bid_price", "bid_size", "ask_price", "ask_size")
+    ),
+)
+TRADES = KeyedSeries(
+    chunks.MARKET_TRADES,
+    (_SYMBOL,),
+    (TIME, Column("trade_id", "<i8")),
+    (Column("side", "<i2", 0), Column("price", "<f8"), Column("quantity", "<f8")),
+)
+
+KEYED: dict[SeriesKind, KeyedSeries] = {
+    SeriesKind.CANDLES: CANDLES,
+    SeriesKind.PRICES: PRICES,
+    SeriesKind.QUOTES: QUOTES,
+    SeriesKind.TRADES: TRADES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRecord:
+    """An asset of the catalogue."""
+
+    id: int
+    symbol: str
+    kind: str
+    is_simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRecord:
+    """A pair of the catalogue with the assets that it trades."""
+
+    id: int
+    symbol: str
+    exchange: str
+    base: AssetRecord
+    quote: AssetRecord
+
+
+def _asset(row: Asset) -> AssetRecord:
+    return AssetRecord(row.id, row.symbol, row.kind, row.is_simulated)
+
+
+async def get_or_create_asset(
+    session: AsyncSession, symbol: str, kind: str, *, name: str = "", is_simulated: bool = False
+) -> AssetRecord:
+    """Return an asset by its symbol, made when it is not there."""
+    await session.execute(
+        insert(Asset)
+        .values(symbol=symbol, kind=kind, name=name or symbol, is_simulated=is_simulated)
+        .on_conflict_do_nothing(index_elements=["symbol"])
+    )
+    return _asset((await session.scalars(select(Asset).where(Asset.symbol == symbol))).one())
+
+
+async def get_assets(session: AsyncSession, symbols: Iterable[str]) -> dict[str, AssetRecord]:
+    """Return the assets with these symbols, by symbol.
+
+    Raises:
+        NotFoundError: one of them is not in the catalogue.
+    """
+    wanted = sorted(set(symbols))
+    rows = await session.scalars(select(Asset).where(Asset.symbol.in_(wanted)))
+    found = {row.symbol: _asset(row) for row in rows}
+    for symbol in wanted:
+        if symbol not in found:
+            raise NotFoundError(
+                f"No asset {symbol} is known here.",
+                hint="Import its prices first: seawall market import FILE.",
+            )
+    return found
+
+
+async def list_assets(session: AsyncSession) -> list[AssetRecord]:
+    """Return every asset, by symbol."""
+    return [_asset(row) for row in await session.scalars(select(Asset).order_by(Asset.symbol))]
+
+
+async def get_or_create_symbol(
+    session: AsyncSession, exchange: str, base: AssetRecord, quote: AssetRecord
+) -> SymbolRecord:
+    """Return a pair on an exchange, both made when they are not there."""
+    await session.execute(
+        insert(Exchange).values(code=exchange).on_conflict_do_nothing(index_elements=["code"])
+    )
+    exchange_id = await session.scalar(select(Exchange.id).where(Exchange.code == exchange))
+    pair = f"{base.symbol}/{quote.symbol}"
+    await session.execute(
+        insert(Symbol)
+        .values(
+            exchange_id=exchange_id, base_asset_id=base.id, quote_asset_id=quote.id, symbol=pair
+        )
+        .on_conflict_do_nothing(constraint="uq_symbols_pair")
+    )
+    symbol_id = (
+        await session.scalars(
+            select(Symbol.id).where(
+                Symbol.exchange_id == exchange_id,
+                Symbol.base_asset_id == base.id,
+                Symbol.quote_asset_id == quote.id,
+            )
+        )
+    ).one()
+    return SymbolRecord(symbol_id, pair, exchange, base, quote)
+
+
+async def list_symbols_of(
+    session: AsyncSession, base_asset_ids: Sequence[int]
+) -> list[SymbolRecord]:
+    """Return the pairs that price these assets, by exchange and pair."""
+    base, quote = aliased(Asset), aliased(Asset)
+    rows = await session.execute(
+        select(Symbol, Exchange.code, base, quote)
+        .join(Exchange, Exchange.id == Symbol.exchange_id)
+        .join(base, base.id == Symbol.base_asset_id)
+        .join(quote, quote.id == Symbol.quote_asset_id)
+        .where(Symbol.base_asset_id.in_(base_asset_ids))
+        .order_by(Exchange.code, Symbol.symbol)
+    )
+    return [
+        SymbolRecord(symbol.id, symbol.symbol, code, _asset(left), _asset(right))
+        for symbol, code, left, right in rows
+    ]
+
+
+async def neighbours(
+    session: AsyncSession, table: KeyedSeries, subject: dict[str, int], first: datetime, last: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """Return the last time held before `first` and the first held after `last`."""
+    name = table.series.table
+    where = " AND ".join(f"{column.name} = :{column.name}" for column in table.subject)
+    row = (
+        await session.execute(
+            text(
+                f"SELECT (SELECT max(time) FROM {name} WHERE {where} AND time < :first),"  # noqa: S608
+                f" (SELECT min(time) FROM {name} WHERE {where} AND time > :last)"
+            ),
+            {**subject, "first": first, "last": last},
+        )
+    ).one()
+    return row[0], row[1]

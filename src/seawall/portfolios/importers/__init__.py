@@ -1,0 +1,1 @@
+"""Files and services that transactions come from."""

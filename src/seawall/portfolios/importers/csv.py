@@ -1,0 +1,217 @@
+"""Transactions from a CSV file with the columns date, type, asset, quantity and a few more."""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from seawall.core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+    name_some,
+)
+from seawall.core.money import ZERO, parse_amount, plain
+from seawall.core.time import EPOCH, iso, parse_time
+from seawall.market.schemas import Rejected
+from seawall.portfolios.ledger import find_refused
+from seawall.portfolios.schemas import (
+    ParsedRow,
+    ParsedTransactions,
+    Transaction,
+    TransactionType,
+)
+
+MAX_BYTES = 64 * 2**20
+REQUIRED = ("date", "type", "asset", "quantity")
+OPTIONAL = ("price_usd", "fee_usd", "notes")
+HEADER = ",".join(REQUIRED + OPTIONAL)
+
+
+def read_transactions(path: Path, now: datetime) -> ParsedTransactions:
+    """Read a file of transactions; `now` is the instant after which nothing can have happened.
+
+    Raises:
+        SeawallError: it cannot be read, or is not such a file. Bad rows are returned instead.
+    """
+    return parse_transactions(_load(path), now, what=str(path))
+
+
+def parse_transactions(data: bytes, now: datetime, what: str = "file") -> ParsedTransactions:
+    """Read the bytes of such a file, as `read_transactions`; `what` names it in errors."""
+    records = _records(_decode(data, what))
+    columns = _read_header(next(records, None), what)
+    rows: list[ParsedRow] = []
+    rejected: list[Rejected] = []
+    seen: Counter[str] = Counter()
+    for line, record in records:
+        try:
+            transaction = _read_row(record, columns, now)
+        except InvalidError as error:
+            rejected.append(Rejected(line, str(error)))
+            continue
+        transaction = replace(transaction, position=len(rows))
+        rows.append(ParsedRow(line, transaction, _fingerprint(transaction, seen)))
+    if not rows and not rejected:
+        raise InvalidError(f"{what} has a header but no transactions.")
+    return ParsedTransactions(tuple(rows), tuple(rejected), len(rows) + len(rejected))
+
+
+def check_history(
+    existing: Sequence[Transaction], rows: Iterable[ParsedRow]
+) -> tuple[Rejected, ...]:
+    """List the new rows that do not fit the whole history, existing transactions included.
+
+    Of equal times the existing ones apply first, then the new ones in their order.
+
+    Raises:
+        ConflictError: the new rows fit, but an existing transaction no longer does.
+    """
+    first = 1 + max((each.position for each in existing), default=-1)
+    lines = {}
+    added = []
+    for position, row in enumerate(rows, start=first):
+        lines[position] = row.line
+        added.append(replace(row.transaction, position=position))
+    refused = find_refused([*existing, *added])
+    rejected = sorted(
+        (lines[each.position], str(error)) for each, error in refused if each.position in lines
+    )
+    if refused and not rejected:
+        error = refused[0][1]
+        raise ConflictError(
+            f"With these rows a transaction that is already held fails: {error.message}",
+            hint="Once USD is recorded, every later buy and fee is paid from it. " + error.hint,
+            details=error.details,
+        )
+    return tuple(Rejected(line, reason) for line, reason in rejected)
+
+
+def _load(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise InvalidError(f"{path} is not a file.", hint="Name one CSV file.")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} does not exist.") from None
+    except PermissionError:
+        raise ForbiddenError(f"{path} may not be read.", hint="Check its permissions.") from None
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(data) > MAX_BYTES:
+        raise InvalidError(
+            f"{path} is larger than {MAX_BYTES // 2**20} MiB.", hint="Split it into several files."
+        )
+    return data
+
+
+def _decode(data: bytes, what: str) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InvalidError(f"{what} is not text in UTF-8.", hint="Save it as CSV UTF-8.")
+    if not text.strip():
+        raise InvalidError(f"{what} is empty.", hint=f"It begins with a header: {HEADER}")
+    return text
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Yield each record that is not blank with the line on which it starts."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # Where a quote went wrong nobody can tell any more where the next record starts.
+            yield line, error
+            return
+        if any(cell.strip() for cell in record):
+            yield line, record
+
+
+def _read_header(first: tuple[int, list[str] | csv.Error] | None, what: str) -> list[str]:
+    record = first[1] if first else []
+    if isinstance(record, csv.Error):
+        raise InvalidError(f"{what} has no readable header: {record}.", hint=f"Write: {HEADER}")
+    columns = [cell.strip().lower() for cell in record]
+    missing = [name for name in REQUIRED if name not in columns]
+    unknown = [name or "(no name)" for name in columns if name not in REQUIRED + OPTIONAL]
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    hint = f"The columns are {HEADER}; separate them by commas."
+    for names, problem in (
+        (missing, "lacks the columns"),
+        (unknown, "has unknown columns"),
+        (twice, "has columns twice"),
+    ):
+        if names:
+            raise InvalidError(f"The header of {what} {problem}: {name_some(names)}.", hint=hint)
+    return columns
+
+
+def _read_row(record: list[str] | csv.Error, columns: list[str], now: datetime) -> Transaction:
+    if isinstance(record, csv.Error):
+        raise InvalidError(f"a quote is wrong here and hides what follows ({record}).")
+    if len(record) != len(columns):
+        raise InvalidError(f"it has {len(record)} columns where the header has {len(columns)}.")
+    cells = dict(zip(columns, record, strict=True))
+    price, fee = cells.get("price_usd", "").strip(), cells.get("fee_usd", "").strip()
+    return Transaction(
+        time=_read_date(cells["date"], now),
+        type=_read_type(cells["type"]),
+        asset=cells["asset"].strip().upper(),
+        quantity=parse_amount(cells["quantity"], "quantity"),
+        price_usd=parse_amount(price, "price_usd") if price else None,
+        fee_usd=parse_amount(fee, "fee_usd") if fee else ZERO,
+        notes=cells.get("notes", ""),
+    )
+
+
+def _read_date(text: str, now: datetime) -> datetime:
+    try:
+        time = parse_time(text, "date")
+    except OverflowError:
+        raise InvalidError(f"date {text!r} is out of range.") from None
+    if time > now:
+        raise InvalidError(f"date {text.strip()} is in the future (it is {iso(now)}).")
+    # A count of milliseconds can look like a date of the 17th century.
+    if time < EPOCH:
+        raise InvalidError(f"date {text.strip()} is before 1970.")
+    return time
+
+
+def _read_type(text: str) -> TransactionType:
+    try:
+        return TransactionType(text.strip().lower())
+    except ValueError:
+        known = ", ".join(TransactionType)
+        raise InvalidError(f"type {text!r} is not known.", hint=f"It is one of {known}.") from None
+
+
+def _fingerprint(transaction: Transaction, seen: Counter[str]) -> str:
+    """Hash what the row says, and which of its equals in the file it is."""
+    said = json.dumps(
+        [
+            iso(transaction.time),
+            transaction.type,
+            transaction.asset,
+            plain(transaction.quantity),
+            "" if transaction.price_usd is None else plain(transaction.price_usd),
+            plain(transaction.fee_usd),
+            transaction.notes,
+        ]
+    )
+    seen[said] += 1
+    return hashlib.sha256(f"{said}#{seen[said]}".encode()).hexdigest()

@@ -1,0 +1,53 @@
+"""Making and finding portfolios."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.errors import ConflictError, InvalidError, NotFoundError
+from seawall.portfolios import store
+from seawall.portfolios.schemas import PortfolioRecord
+
+NAME_LIMIT = 100
+
+
+async def create_portfolio(
+    session: AsyncSession, user_id: UUID, name: str, description: str = ""
+) -> PortfolioRecord:
+    """Make a portfolio.
+
+    Raises:
+        InvalidError: the name is empty, too long or not printable.
+        ConflictError: a living portfolio has this name, in whatever case.
+    """
+    cleaned = name.strip()
+    if not cleaned or len(cleaned) > NAME_LIMIT or not cleaned.isprintable():
+        raise InvalidError(
+            f"{name[:NAME_LIMIT]!r} cannot name a portfolio.",
+            hint=f"Use 1 to {NAME_LIMIT} printable characters.",
+        )
+    taken = await store.find_portfolio(session, cleaned)
+    if taken is not None:
+        raise ConflictError(
+            f"There is a portfolio named {taken.name!r} already.",
+            hint=f"Choose another name, or see it: seawall portfolio show {taken.name!r}.",
+        )
+    return await store.create_portfolio(session, user_id, cleaned, description)
+
+
+async def get_portfolio(session: AsyncSession, name: str) -> PortfolioRecord:
+    """Return a portfolio by its name, whatever its case.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = await store.find_portfolio(session, name.strip())
+    if found is None:
+        names = [each.name for each in await store.list_portfolios(session)]
+        raise NotFoundError(
+            f"There is no portfolio named {name!r}.",
+            hint=f"There are: {', '.join(names)}."
+            if names
+            else f"Make it: seawall portfolio create {name!r}.",
+        )
+    return found

@@ -1,0 +1,199 @@
+"""What a portfolio is worth at an instant, at the prices known then."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.errors import InvalidError, NotFoundError
+from seawall.core.money import ZERO, divide, multiply
+from seawall.core.time import iso
+from seawall.db.locks import clock, lock_prices
+from seawall.market import store as market_store
+from seawall.market.prices import AssetPrices, Price, read_prices
+from seawall.portfolios import store
+from seawall.portfolios.ledger import replay
+from seawall.portfolios.performance import (
+    TimeWeightedReturn,
+    flow_points,
+    time_weighted_return,
+    value_of,
+)
+from seawall.portfolios.schemas import (
+    CASH,
+    Holding,
+    LotMethod,
+    PortfolioRecord,
+    PortfolioState,
+)
+
+_BEFORE_FIRST_FLOW = timedelta(days=3)
+"""A price may be that much older than the first flow and still count as fresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Of when a figure is, and what was known to it."""
+
+    as_of: datetime
+    known_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ValuedHolding:
+    """A holding at its price; None where no price is known."""
+
+    holding: Holding
+    price: Price | None
+    value: Decimal | None
+    unrealised_profit: Decimal | None
+    weight: Decimal | None
+
+    @property
+    def asset(self) -> str:
+        """The asset's symbol."""
+        return self.holding.asset
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """A portfolio at an instant; sums are None while something held has no price.
+
+    `holdings` are what is held, the most valuable first; cash is the holding of USD.
+    `prices` are what each asset was valued with.
+    """
+
+    portfolio: PortfolioRecord
+    moment: Moment
+    state: PortfolioState
+    holdings: tuple[ValuedHolding, ...]
+    total_value: Decimal | None
+    unrealised_profit: Decimal | None
+    unpriced: tuple[str, ...]
+    prices: dict[str, AssetPrices]
+    notes: tuple[str, ...]
+
+
+async def begin(
+    session: AsyncSession,
+    portfolio: PortfolioRecord,
+    as_of: datetime | None,
+    also: Iterable[str] = (),
+) -> Moment:
+    """Fix of when and with what knowledge a portfolio is looked at, until the transaction ends.
+
+    The portfolio and the prices of its assets, and of those named in `also`, keep still meanwhile.
+
+    Raises:
+        InvalidError: `as_of` is in the future.
+    """
+    await store.lock_portfolio(session, portfolio.id, shared=True)
+    symbols = {each.asset for each in await store.list_transactions(session, portfolio.id)}
+    wanted = symbols | set(also)
+    assets = [asset for asset in await market_store.list_assets(session) if asset.symbol in wanted]
+    await lock_prices(session, [asset.id for asset in assets], shared=True)
+    known_at = await clock(session)
+    if as_of is not None and as_of > known_at:
+        raise InvalidError(
+            f"{iso(as_of)} is in the future; nothing is known of it.",
+            hint="Leave --as-of out for now.",
+        )
+    return Moment(as_of or known_at, known_at)
+
+
+async def value_portfolio(
+    session: AsyncSession,
+    portfolio: PortfolioRecord,
+    moment: Moment,
+    method: LotMethod,
+    since: datetime | None = None,
+) -> Valuation:
+    """Value what a portfolio holds at an instant, with prices read back to `since` or beyond."""
+    transactions = await store.list_transactions(session, portfolio.id, moment.known_at)
+    state = replay(transactions, method, moment.as_of)
+    start = min(
+        [each.time - _BEFORE_FIRST_FLOW for each in state.movements[:1]]
+        + [since or moment.as_of - _BEFORE_FIRST_FLOW]
+    )
+    symbols = {holding.asset for holding in state.holdings}
+    assets = (await market_store.get_assets(session, symbols)).values() if symbols else ()
+    prices = await read_prices(session, list(assets), (start, moment.as_of), moment.known_at)
+    return _value(portfolio, moment, state, prices)
+
+
+def _value(
+    portfolio: PortfolioRecord,
+    moment: Moment,
+    state: PortfolioState,
+    prices: dict[str, AssetPrices],
+) -> Valuation:
+    held = [holding for holding in state.holdings if holding.quantity]
+    if state.cash:
+        held.append(Holding(CASH, state.cash, ZERO, state.cash, ()))
+        prices = prices | {CASH: AssetPrices(CASH, ())}
+    priced = [(holding, prices[holding.asset].at(moment.as_of)) for holding in held]
+    values = {
+        holding.asset: multiply(holding.quantity, as_decimal(price.usd))
+        for holding, price in priced
+        if price is not None
+    }
+    unpriced = tuple(holding.asset for holding, price in priced if price is None)
+    total = None if unpriced else sum(values.values(), ZERO)
+    holdings = [
+        ValuedHolding(
+            holding=holding,
+            price=price,
+            value=values.get(holding.asset),
+            unrealised_profit=None if price is None else values[holding.asset] - holding.cost_basis,
+            weight=divide(values[holding.asset], total) if total else None,
+        )
+        for holding, price in priced
+    ]
+    holdings.sort(key=lambda each: (-(each.value or ZERO), each.asset))
+    return Valuation(
+        portfolio=portfolio,
+        moment=moment,
+        state=state,
+        holdings=tuple(holdings),
+        total_value=total,
+        unrealised_profit=None if total is None else total - state.totals.cost_basis - (state.cash or ZERO),
+        unpriced=unpriced,
+        prices=prices,
+        notes=_notes(state, priced, unpriced),
+    )
+
+
+def as_decimal(price: float) -> Decimal:
+    """Return a measured price as the shortest decimal that stands for it."""
+    return Decimal(repr(price))
+
+
+def _notes(
+    state: PortfolioState,
+    priced: Iterable[tuple[Holding, Price | None]],
+    unpriced: tuple[str, ...],
+) -> tuple[str, ...]:
+    notes = [price.note for _, price in priced if price is not None and price.note]
+    missing = [f"No price of {asset} is known, so the totals are not either." for asset in unpriced]
+    return (*state.notes, *dict.fromkeys(notes), *missing)
+
+
+def measure_performance(valuation: Valuation) -> TimeWeightedReturn:
+    """Return a valued portfolio's true time-weighted return since its first flow."""
+    at = valuation.prices
+
+    def price_at(asset: str, time: datetime) -> Decimal | None:
+        price = at[asset].at(time)
+        return None if price is None else as_decimal(price.usd)
+
+    if valuation.total_value is None:
+        return TimeWeightedReturn(None, f"no price of {', '.join(valuation.unpriced)} is known")
+    try:
+        points = flow_points(valuation.state.movements, price_at)
+    except NotFoundError as error:
+        return TimeWeightedReturn(None, str(error))
+    held = {each.asset: each.holding.quantity for each in valuation.holdings}
+    end_value = value_of(held, valuation.moment.as_of, price_at)
+    return time_weighted_return(points, end_value)

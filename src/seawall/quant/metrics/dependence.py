@@ -1,0 +1,111 @@
+"""How much a portfolio moves with a benchmark, and its assets with one another."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from seawall.core.errors import InvalidError
+from seawall.quant.kernels import measures
+from seawall.quant.metrics.metric import Direction, Metric, Unit
+from seawall.quant.types import FloatArray, as_vector
+
+MIN_PAIRS = 3
+"""Through two points there is always a line: they correlate perfectly whatever they are."""
+
+
+def beta(returns: ArrayLike, benchmark: ArrayLike) -> float:
+    """Divide the covariance of (T,) returns with the benchmark's by the benchmark's variance.
+
+    NaN from fewer than 3 common observations or where the benchmark does not vary.
+
+    Raises:
+        InvalidError: the two are not equally long.
+    """
+    return relate(returns, benchmark)[0]
+
+
+def correlation(returns: ArrayLike, benchmark: ArrayLike) -> float:
+    """Measure Pearson's correlation of (T,) returns with the benchmark's.
+
+    NaN from fewer than 3 common observations or where either does not vary.
+
+    Raises:
+        InvalidError: the two are not equally long.
+    """
+    return relate(returns, benchmark)[1]
+
+
+def correlation_matrix(returns: ArrayLike) -> FloatArray:
+    """Measure Pearson's correlations of (T, N) returns: (N, N), symmetric, with a unit diagonal.
+
+    NaN from fewer than 3 observations, and in the row and column of an asset that does not vary.
+
+    Raises:
+        InvalidError: the returns are not a matrix.
+    """
+    matrix = np.asarray(returns, dtype=np.float64, order="C")
+    if matrix.ndim != 2:  # noqa: PLR2004
+        raise InvalidError(f"A matrix of days by assets is needed, not shape {matrix.shape}.")
+    if len(matrix) < MIN_PAIRS:
+        return np.full((matrix.shape[1], matrix.shape[1]), np.nan)
+    return measures.correlations(matrix)
+
+
+def relate(returns: ArrayLike, benchmark: ArrayLike) -> tuple[float, float]:
+    """Measure beta and correlation at once.
+
+    Raises:
+        InvalidError: the two are not equally long.
+    """
+    returns, benchmark = as_vector(returns), as_vector(benchmark)
+    if returns.size != benchmark.size:
+        raise InvalidError(
+            f"{returns.size} returns cannot be compared with {benchmark.size} of the benchmark.",
+            hint="Take those of the common dates.",
+        )
+    if returns.size < MIN_PAIRS:
+        return math.nan, math.nan
+    return measures.relate(returns, benchmark)
+
+
+def _correlation(slug: str, benchmark: str) -> Metric:
+    return Metric(
+        slug=slug,
+        name=f"Correlation with {benchmark}",
+        unit=Unit.RATIO,
+        direction=Direction.NEITHER,
+        formula="cov(r, b) / (std(r) * std(b)), over common dates",
+        source="Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 4",
+        min_observations=MIN_PAIRS,
+        undefined="no variance in the portfolio or the benchmark",
+        function=correlation,
+    )
+
+
+METRICS = (
+    Metric(
+        slug="beta",
+        name="Beta",
+        unit=Unit.RATIO,
+        direction=Direction.NEITHER,
+        formula="cov(r, b) / var(b), ddof 1, over common dates",
+        source='Sharpe (1964), "Capital Asset Prices", Journal of Finance 19(3)',
+        min_observations=MIN_PAIRS,
+        undefined="no variance in the benchmark",
+        function=beta,
+    ),
+    _correlation("correlation_btc", "BTC"),
+    _correlation("correlation_sp500", "the S&P 500"),
+    Metric(
+        slug="correlation_matrix",
+        name="Correlation matrix",
+        unit=Unit.RATIO,
+        direction=Direction.NEITHER,
+        formula="cov(r_i, r_j) / (std(r_i) * std(r_j))",
+        source="Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 4",
+        min_observations=MIN_PAIRS,
+        undefined="no variance",
+        function=correlation_matrix,
+    ),
+)

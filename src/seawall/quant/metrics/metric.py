@@ -1,0 +1,57 @@
+"""The record that says what a metric is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from seawall.quant.types import FloatArray
+
+
+class Unit(StrEnum):
+    """What a metric's number counts."""
+
+    FRACTION = "fraction"
+    RATIO = "ratio"
+    COUNT = "count"
+
+
+class Direction(StrEnum):
+    """Which way a metric gets better; neither where that depends on what is wanted."""
+
+    HIGHER = "higher is better"
+    LOWER = "lower is better"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: what it is called, what it means, and the function that gives it.
+
+    Attributes:
+        formula: in terms of r (returns), b (the benchmark's), w (weights), n (observations).
+        min_observations: the fewest for which the formula estimates what it names; see `registry`.
+        undefined: why it is NaN although there are enough observations; empty if it never is.
+        function: takes float64 arrays, gives NaN when undefined, and has usable defaults.
+    """
+
+    slug: str
+    name: str
+    unit: Unit
+    direction: Direction
+    formula: str
+    source: str
+    min_observations: int
+    undefined: str
+    function: Callable[..., float | FloatArray]
+
+    def why_undefined(self, observations: int) -> str:
+        """Say why the metric is NaN from this many observations."""
+        return too_few(self.min_observations, observations) or self.undefined
+
+
+def too_few(needed: int, observations: int) -> str:
+    """Say that there are too few observations; empty when there are enough."""
+    if observations >= needed:
+        return ""
+    plural = "" if needed == 1 else "s"
+    return f"needs at least {needed} observation{plural}, has {observations}"

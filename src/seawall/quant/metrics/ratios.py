@@ -1,0 +1,63 @@
+"""What was earned for the risk taken."""
+
+import math
+
+from numpy.typing import ArrayLike
+
+from seawall.quant.kernels import measures
+from seawall.quant.metrics.metric import Direction, Metric, Unit
+from seawall.quant.types import PERIODS_PER_YEAR, as_vector
+
+
+def sharpe_ratio(returns: ArrayLike, risk_free: float = 0.0) -> float:
+    """Divide the mean excess of (T,) daily returns by its deviation, ddof 1, annualised.
+
+    `risk_free` is a rate per day. NaN from fewer than 2 observations or where they do not vary.
+    """
+    return annualised_ratio(measures.moments(as_vector(returns) - risk_free), downside=False)
+
+
+def sortino_ratio(returns: ArrayLike, risk_free: float = 0.0) -> float:
+    """Divide the mean excess of (T,) daily returns by its downside deviation, annualised.
+
+    The downside deviation is the root mean square of the negative excess returns over all
+    observations. `risk_free` is a rate per day. NaN from fewer than 2 observations or where none is
+    negative.
+    """
+    return annualised_ratio(measures.moments(as_vector(returns) - risk_free), downside=True)
+
+
+def annualised_ratio(excess: measures.Moments, *, downside: bool) -> float:
+    """Divide the mean of the excess returns by their deviation or downside, if there is any."""
+    risk = excess.downside if downside else excess.deviation
+    # The deviation is NaN for a single observation, from which no ratio can be told.
+    if math.isnan(excess.deviation) or risk == 0:
+        return math.nan
+    return excess.mean / risk * math.sqrt(PERIODS_PER_YEAR)
+
+
+METRICS = (
+    Metric(
+        slug="sharpe_ratio",
+        name="Sharpe ratio",
+        unit=Unit.RATIO,
+        direction=Direction.HIGHER,
+        formula="mean(r - risk_free) / std(r, ddof 1) * sqrt(365)",
+        source='Sharpe (1994), "The Sharpe Ratio", Journal of Portfolio Management 21(1)',
+        min_observations=2,
+        undefined="no variance",
+        function=sharpe_ratio,
+    ),
+    Metric(
+        slug="sortino_ratio",
+        name="Sortino ratio",
+        unit=Unit.RATIO,
+        direction=Direction.HIGHER,
+        formula="mean(r - risk_free) / sqrt(mean(min(r - risk_free, 0)^2)) * sqrt(365)",
+        source='Sortino & Price (1994), "Performance Measurement in a Downside Risk Framework", '
+        "Journal of Investing 3(3)",
+        min_observations=2,
+        undefined="no negative return",
+        function=sortino_ratio,
+    ),
+)

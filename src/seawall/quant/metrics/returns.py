@@ -1,0 +1,71 @@
+"""What was earned, and how much it varied."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from seawall.quant.kernels import measures
+from seawall.quant.metrics.metric import Direction, Metric, Unit
+from seawall.quant.types import PERIODS_PER_YEAR, as_vector
+
+
+def total_return(returns: ArrayLike) -> float:
+    """Compound (T,) simple returns; NaN without observations."""
+    returns = as_vector(returns)
+    return float(np.prod(1 + returns)) - 1 if returns.size else math.nan
+
+
+def annualised_return(returns: ArrayLike) -> float:
+    """Compound (T,) daily returns to the rate that gives the same in a year of 365 days.
+
+    NaN without observations, and where more than everything was lost.
+    """
+    returns = as_vector(returns)
+    growth = 1 + total_return(returns)
+    return float(growth ** (PERIODS_PER_YEAR / returns.size)) - 1 if growth >= 0 else math.nan
+
+
+def volatility(returns: ArrayLike) -> float:
+    """Measure the annualised standard deviation, ddof 1, of (T,) daily returns.
+
+    NaN from fewer than 2; exactly 0 where they differ by no more than rounding.
+    """
+    return measures.moments(as_vector(returns)).deviation * math.sqrt(PERIODS_PER_YEAR)
+
+
+METRICS = (
+    Metric(
+        slug="total_return",
+        name="Total return",
+        unit=Unit.FRACTION,
+        direction=Direction.HIGHER,
+        formula="prod(1 + r) - 1",
+        source="Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 2",
+        min_observations=1,
+        undefined="",
+        function=total_return,
+    ),
+    Metric(
+        slug="annualised_return",
+        name="Annualised return",
+        unit=Unit.FRACTION,
+        direction=Direction.HIGHER,
+        formula="prod(1 + r)^(365 / n) - 1",
+        source="Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 2",
+        min_observations=1,
+        undefined="more than everything was lost",
+        function=annualised_return,
+    ),
+    Metric(
+        slug="volatility",
+        name="Volatility",
+        unit=Unit.FRACTION,
+        direction=Direction.LOWER,
+        formula="sqrt(sum((r - mean(r))^2) / (n - 1)) * sqrt(365)",
+        source="Hull (2018), Options, Futures, and Other Derivatives, 10th ed., ch. 15",
+        min_observations=2,
+        undefined="",
+        function=volatility,
+    ),
+)
