@@ -23,6 +23,10 @@ class DatabaseSettings(BaseModel):
         description="Address with which `seawall db migrate` makes roles and tables, when the"
         " login in `url` may not.",
     )
+    name: str | None = Field(
+        default=None,
+        description="Name of the database; `seawall` on the embedded server, else the one in `url`.",
+    )
     bin_dir: Path | None = Field(
         default=None,
         description="Folder with the PostgreSQL programs that the embedded server runs.",

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 
-import numpy as np
-
 from seawall.core.errors import InvalidError
 
 Clock = Callable[[], datetime]
@@ -48,11 +46,6 @@ def to_micros(moment: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """Return the instant that many microseconds after 1970-01-01 UTC."""
     return EPOCH + timedelta(microseconds=micros)
-
-
-def instant(value: np.datetime64) -> datetime:
-    """Return numpy's instant, which is UTC by convention, as an aware one."""
-    return from_micros(int(value.astype("<M8[us]").astype(np.int64)))
 
 
 def midnight(day: date) -> datetime:

@@ -83,7 +83,9 @@ def _none_fits(refused: Sequence[Binaries], major: int | None) -> UnavailableErr
     there = ", ".join(f"{one.version_text} in {one.folder}" for one in refused)
     if major is None:
         message = f"PostgreSQL {there} is too old." if there else "There is no PostgreSQL here."
-        return UnavailableError(f"{message} Seawall needs {MINIMUM_MAJOR} or newer.", hint=INSTALL_HINT)
+        return UnavailableError(
+            f"{message} Seawall needs {MINIMUM_MAJOR} or newer.", hint=INSTALL_HINT
+        )
     return UnavailableError(
         f"This home's cluster was made by PostgreSQL {major}, and only that version can run it;"
         f" found {there or 'no PostgreSQL'}.",
@@ -99,6 +101,7 @@ def inspect(folder: Path) -> Binaries:
     Raises:
         UnavailableError: it is not a server's bin folder, or its programs do not run.
     """
+    folder = folder.expanduser().absolute()
     if missing := [name for name in PROGRAMS if not (folder / name).is_file()]:
         raise UnavailableError(
             f"{folder} is not the bin folder of a PostgreSQL server: no {', '.join(missing)}.",
@@ -128,8 +131,9 @@ def _ask(program: Path, *options: str) -> str:
 
 def _share_folder(folder: Path) -> Path:
     """Return where the extensions' control files lie."""
-    if (folder / "pg_config").is_file() and (told := _ask(folder / "pg_config", "--sharedir")):
-        return Path(told.strip())
+    told = Path(_ask(folder / "pg_config", "--sharedir").strip())
+    if told.is_absolute():
+        return told
     beside = folder.parent / "share"
     return beside / "postgresql" if (beside / "postgresql").is_dir() else beside
 
@@ -146,7 +150,7 @@ def system_folders() -> list[Path]:
     folders = [folder for pattern in _SYSTEM_FOLDERS for folder in sorted(root.glob(pattern))]
     if program := shutil.which("pg_config"):
         folders.append(Path(_ask(Path(program), "--bindir").strip()))
-    return list({folder.resolve(): folder for folder in reversed(folders)}.values())
+    return list(dict.fromkeys(folder.resolve() for folder in folders))
 
 
 def bundled_folders() -> list[Path]:

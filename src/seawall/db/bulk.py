@@ -8,6 +8,7 @@ Source of the format: PostgreSQL documentation, COPY, "Binary Format".
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from asyncpg import Connection
 from numpy.typing import NDArray
 
 from seawall.core.errors import UnavailableError
+from seawall.core.time import from_micros
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -42,6 +44,11 @@ class Column:
     def wire(self) -> str:
         """Its big-endian type on the wire; instants travel as 64-bit integers, text as S<n>."""
         return ">i8" if self.dtype.startswith("<M8") else self.dtype.replace("<", ">")
+
+
+def instant(value: np.datetime64) -> datetime:
+    """Return numpy's instant, which is UTC by convention, as an aware one."""
+    return from_micros(int(value.astype("<M8[us]").astype(np.int64)))
 
 
 def record_dtype(columns: Sequence[Column]) -> np.dtype[Any]:

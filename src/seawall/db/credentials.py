@@ -2,9 +2,9 @@
 
 import os
 import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
-from dataclasses import dataclass, field
 
 from seawall.core.errors import UnavailableError
 

@@ -2,12 +2,14 @@
 
 import errno
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from seawall.core.errors import UnavailableError
 
 LINES_SHOWN = 8
+DISK_NEEDED = 1 << 20
 LEFTOVERS = re.compile(r"pre-existing shared memory block")
 """What a starting server says while processes of a killed one still hold its memory."""
 
@@ -58,8 +60,7 @@ _CAUSES = tuple(
             "Start it with the version it was made by.",
         ),
         (
-            r"unrecognized configuration parameter|invalid value for parameter|contains errors"
-            r"|parameter .* cannot be|outside the valid range",
+            r"configuration parameter|value for parameter|contains errors|outside the valid range",
             "The server refused one of its settings.",
             "Correct the setting that the server names.",
         ),
@@ -83,6 +84,8 @@ def explain(
 ) -> UnavailableError:
     """Say why a program of PostgreSQL failed, from its last words."""
     lines = telling_lines(output)
+    if not lines and shutil.disk_usage(folder).free < DISK_NEEDED:
+        output = "No space left on device"  # Not even for the words that would say so.
     cause = next((known for known in _CAUSES if known.pattern.search(output)), None)
     where = f"See {log}." if log else ""
     what = cause.what.format(folder=folder, port=port) if cause else ""

@@ -14,9 +14,9 @@ from asyncpg import Connection
 from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.core.time import instant, to_micros
+from seawall.core.time import to_micros
 from seawall.db import bulk
-from seawall.db.bulk import Column, Records
+from seawall.db.bulk import Column, Records, instant
 from seawall.db.series import Series, ensure_chunks
 from seawall.db.session import raw_connection
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from asyncpg import Connection
@@ -33,3 +34,28 @@ async def raw_connection(session: AsyncSession) -> Connection:
     driver = raw.driver_connection
     assert isinstance(driver, Connection)  # noqa: S101 - the engine is always asyncpg's
     return driver
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a server says of itself; no TimescaleDB is None."""
+
+    version: str
+    timescaledb: str | None
+    size_bytes: int
+
+
+async def server_facts(engine: AsyncEngine) -> ServerFacts:
+    """Ask a server for its version and the size of the database."""
+    with translated():
+        async with engine.connect() as connection:
+            row = (
+                await connection.execute(
+                    text(
+                        "SELECT current_setting('server_version'),"
+                        " (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),"
+                        " pg_database_size(current_database())"
+                    )
+                )
+            ).one()
+    return ServerFacts(*row)

@@ -11,9 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from seawall.core.time import instant
 from seawall.db import bulk
-from seawall.db.bulk import Column
+from seawall.db.bulk import Column, instant
 from seawall.db.session import raw_connection
 from seawall.market import store
 from seawall.market.calendar import trading_day_number

@@ -6,8 +6,7 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError
-from seawall.core.time import instant
-from seawall.db.bulk import Records
+from seawall.db.bulk import Records, instant
 from seawall.db.locks import clock, lock_prices
 from seawall.db.merge import merge
 from seawall.market import catalog, coverage, store

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.core.time import instant, to_micros
-from seawall.db.bulk import Records
+from seawall.core.time import to_micros
+from seawall.db.bulk import Records, instant
 from seawall.market import series, store
 from seawall.market.catalog import USD_STABLECOINS
 from seawall.market.schemas import Timeframe
@@ -62,9 +62,15 @@ class PairPrices:
                 return None
             row = self.closes[position - 1]
             time, close = instant(row["known"]), float(row["close"])
+        return Price(close, time, self.source, self._note())
+
+    def _note(self) -> str:
+        if self.symbol.base.is_simulated:
+            return "Prices are simulated."
         quote = self.symbol.quote.symbol
-        note = "" if quote == USD else f"{quote} taken as USD"
-        return Price(close, time, self.source, note)
+        if quote == USD:
+            return ""
+        return f"{self.symbol.base.symbol} is priced in {quote}, which is taken as USD."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ class AssetPrices:
         if pair is not None:
             return pair.at(moment)
         if self.asset in USD_STABLECOINS:
-            return Price(1.0, moment, note=f"{self.asset} counted as 1 USD: no price is held")
+            return Price(1.0, moment, note=f"{self.asset} is counted as 1 USD: no price of it is held.")
         return None
 
 

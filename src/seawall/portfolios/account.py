@@ -94,12 +94,12 @@ class Account:
 
     def _require(self, transaction: Transaction) -> None:
         held, staked, asked = self._book.quantity, self._staked, transaction.quantity
-        unstaking = transaction.type is TransactionType.UNSTAKE
-        if asked <= (staked if unstaking else held - staked):
+        available = {TransactionType.UNSTAKE: staked, TransactionType.TRANSFER: held}
+        if asked <= available.get(transaction.type, held - staked):
             return
         asset = self.asset
         message = f"{plain(asked)} {asset} is asked, {plain(held)} {asset} is held"
-        if staked or unstaking:
+        if staked or transaction.type is TransactionType.UNSTAKE:
             message += f", {plain(staked)} {asset} of it staked"
         raise InvalidError(
             f"{message}.",

@@ -43,7 +43,7 @@ class PortfolioRiskMetrics(Base):
     confidence: Mapped[float]
     benchmark: Mapped[str]
     observations: Mapped[int]
-    total_value_usd: Mapped[Decimal] = mapped_column(Money)
+    total_value_usd: Mapped[Decimal | None] = mapped_column(Money)
     volatility: Mapped[float | None]
     var_95: Mapped[float | None]
     var_99: Mapped[float | None]

@@ -23,7 +23,7 @@ def upgrade() -> None:
             confidence double precision NOT NULL,
             benchmark text NOT NULL,
             observations integer NOT NULL,
-            total_value_usd numeric(38, 18) NOT NULL,
+            total_value_usd numeric(38, 18),
             volatility double precision,
             var_95 double precision,
             var_99 double precision,

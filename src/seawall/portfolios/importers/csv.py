@@ -33,6 +33,7 @@ MAX_BYTES = 64 * 2**20
 REQUIRED = ("date", "type", "asset", "quantity")
 OPTIONAL = ("price_usd", "fee_usd", "notes")
 HEADER = ",".join(REQUIRED + OPTIONAL)
+_CELL_LIMIT = 100
 
 
 def read_transactions(path: Path, now: datetime) -> ParsedTransactions:
@@ -53,11 +54,10 @@ def parse_transactions(data: bytes, now: datetime, what: str = "file") -> Parsed
     seen: Counter[str] = Counter()
     for line, record in records:
         try:
-            transaction = _read_row(record, columns, now)
+            transaction = _read_row(record, columns, now, position=len(rows))
         except InvalidError as error:
             rejected.append(Rejected(line, str(error)))
             continue
-        transaction = replace(transaction, position=len(rows))
         rows.append(ParsedRow(line, transaction, _fingerprint(transaction, seen)))
     if not rows and not rejected:
         raise InvalidError(f"{what} has a header but no transactions.")
@@ -148,7 +148,7 @@ def _read_header(first: tuple[int, list[str] | csv.Error] | None, what: str) -> 
         raise InvalidError(f"{what} has no readable header: {record}.", hint=f"Write: {HEADER}")
     columns = [cell.strip().lower() for cell in record]
     missing = [name for name in REQUIRED if name not in columns]
-    unknown = [name or "(no name)" for name in columns if name not in REQUIRED + OPTIONAL]
+    unknown = [name for name in columns if name not in REQUIRED + OPTIONAL]
     twice = [name for name, count in Counter(columns).items() if count > 1]
     hint = f"The columns are {HEADER}; separate them by commas."
     for names, problem in (
@@ -157,16 +157,22 @@ def _read_header(first: tuple[int, list[str] | csv.Error] | None, what: str) -> 
         (twice, "has columns twice"),
     ):
         if names:
-            raise InvalidError(f"The header of {what} {problem}: {name_some(names)}.", hint=hint)
+            shown = [name[:_CELL_LIMIT] or "(no name)" for name in names]
+            raise InvalidError(f"The header of {what} {problem}: {name_some(shown)}.", hint=hint)
     return columns
 
 
-def _read_row(record: list[str] | csv.Error, columns: list[str], now: datetime) -> Transaction:
+def _read_row(
+    record: list[str] | csv.Error, columns: list[str], now: datetime, position: int
+) -> Transaction:
     if isinstance(record, csv.Error):
         raise InvalidError(f"a quote is wrong here and hides what follows ({record}).")
     if len(record) != len(columns):
         raise InvalidError(f"it has {len(record)} columns where the header has {len(columns)}.")
     cells = dict(zip(columns, record, strict=True))
+    for name, cell in cells.items():
+        if name != "notes" and len(cell) > _CELL_LIMIT:
+            raise InvalidError(f"{name} is longer than {_CELL_LIMIT} characters.")
     price, fee = cells.get("price_usd", "").strip(), cells.get("fee_usd", "").strip()
     return Transaction(
         time=_read_date(cells["date"], now),
@@ -176,6 +182,7 @@ def _read_row(record: list[str] | csv.Error, columns: list[str], now: datetime) 
         price_usd=parse_amount(price, "price_usd") if price else None,
         fee_usd=parse_amount(fee, "fee_usd") if fee else ZERO,
         notes=cells.get("notes", ""),
+        position=position,
     )
 
 

@@ -30,7 +30,7 @@ class Moments(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Everything that one pass over a return vector gives; `tails` has a row (VaR, ES) each level."""
+    """All that describes one return vector; `tails` (K, 2) has a row (VaR, ES) each confidence."""
 
     moments: Moments
     max_drawdown: float
@@ -79,9 +79,9 @@ def moments(returns: FloatArray) -> Moments:
         return Moments(mean, 0.0, math.nan, math.nan, downside)
     m2, m3, m4 = m2 / n, m3 / n, m4 / n
     skewness, kurtosis = math.nan, math.nan
-    if n > 2:
+    if n > 2:  # noqa: PLR2004 -- the formula's own
         skewness = math.sqrt(n * (n - 1.0)) / (n - 2.0) * m3 / m2**1.5
-    if n > 3:
+    if n > 3:  # noqa: PLR2004 -- the formula's own
         biased = (n + 1.0) * m4 / (m2 * m2) - 3.0 * (n - 1.0)
         kurtosis = (n - 1.0) / ((n - 2.0) * (n - 3.0)) * biased
     return Moments(mean, deviation, skewness, kurtosis, downside)
@@ -171,9 +171,9 @@ def relate(returns: FloatArray, benchmark: FloatArray) -> tuple[float, float]:
     does not vary.
     """
     n = returns.size
-    if n < 2 or math.isnan(returns.sum()) or math.isnan(benchmark.sum()):
-        return math.nan, math.nan
     mean_x, mean_y = returns.mean(), benchmark.mean()
+    if n <= 1 or math.isnan(mean_x) or math.isnan(mean_y):
+        return math.nan, math.nan
     peak_x, peak_y = 0.0, 0.0
     xx, yy, xy = 0.0, 0.0, 0.0
     for t in range(n):

@@ -34,7 +34,7 @@ class Measures:
     matched: Mapping[str, int]
 
 
-def measure(  # noqa: PLR0913 -- three benchmarks are three questions
+def measure(
     weights: FloatArray,
     returns: FloatArray,
     *,

@@ -6,7 +6,10 @@ from seawall.quant.kernels import measures
 from seawall.quant.metrics.metric import Direction, Metric, Unit
 from seawall.quant.types import as_vector
 
-_SOURCE = 'Joanes & Gill (1998), "Comparing measures of sample skewness and kurtosis", The Statistician 47(1)'
+_SOURCE = (
+    'Joanes & Gill (1998), "Comparing measures of sample skewness and kurtosis", '
+    "The Statistician 47(1)"
+)
 
 
 def skewness(returns: ArrayLike) -> float:

@@ -15,7 +15,7 @@ _QUANTILE = 'Hyndman & Fan (1996), "Sample Quantiles in Statistical Packages", d
 
 
 def min_observations(confidence: float) -> int:
-    """Count the observations from which a tail at this confidence can be seen: 1 / (1 - confidence).
+    """Count the observations that show a tail at this confidence: 1 / (1 - confidence).
 
     From fewer, less than one loss beyond the quantile is to be expected, and the empirical quantile
     is a function of the two largest losses alone, whatever the tail is like.

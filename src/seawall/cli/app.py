@@ -1,0 +1,106 @@
+"""The command line: its groups, and how an error becomes a message and an exit code."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from seawall import __version__
+from seawall.cli import db, market, ops, portfolio, risk
+from seawall.cli.output import print_error
+from seawall.cli.session import use_demo_database
+from seawall.core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    SeawallError,
+    UnavailableError,
+)
+
+BUG, INTERRUPTED = 1, 130
+EXIT_CODES: dict[type[SeawallError], int] = {
+    NotFoundError: 3,
+    InvalidError: 4,
+    ConflictError: 5,
+    ForbiddenError: 6,
+    UnavailableError: 7,
+}
+
+app = typer.Typer(
+    name="seawall",
+    help="Crypto holdings in one place, on your own machine, with their risk measured.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+app.add_typer(market.app, name="market")
+app.add_typer(portfolio.app, name="portfolio")
+app.add_typer(risk.app, name="risk")
+app.add_typer(db.app, name="db")
+app.command("demo")(ops.demo)
+app.command("doctor")(ops.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"seawall {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Use the demo's database, which `seawall demo` fills.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Exit codes: 0 done, 2 usage, 3 not found, 4 invalid input, 5 conflict, 6 forbidden,
+    7 unavailable, 1 a bug."""  # noqa: D205, D209 - typer prints it as one paragraph
+    if demo:
+        use_demo_database()
+
+
+def main() -> None:
+    """Run a command and exit with the code of what became of it."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command, print its errors, and return its exit code."""
+    as_json = "--json" in arguments
+    try:
+        outcome = app(arguments, prog_name="seawall", standalone_mode=False)
+    except SeawallError as error:
+        print_error(type(error).__name__, error.message, error.hint, error.details, as_json=as_json)
+        return exit_code(error)
+    except typer.TyperException as error:
+        error.show()  # type: ignore[attr-defined]  # every one that typer raises has it
+        if as_json:
+            print_error("UsageError", error.format_message(), "", {}, as_json=True)
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("Stopped; what was not finished was not kept.\n")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort: say that it is our bug
+        traceback.print_exc()
+        hint = "This is a bug in Seawall. Please report it with the lines above."
+        print_error(type(error).__name__, f"{error}", hint, {}, as_json=as_json)
+        return BUG
+    return outcome if isinstance(outcome, int) else 0
+
+
+def exit_code(error: SeawallError) -> int:
+    """Return the exit code of an error's family."""
+    return next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), BUG)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""`seawall market`: import price files, and see what is held."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seawall.cli import output
+from seawall.cli.output import Json, console, print_json, progress, table
+from seawall.cli.session import open_engine, owner_session, run
+from seawall.core.errors import SeawallError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from seawall.market.coverage import Coverage
+    from seawall.market.formats import ParseHints
+    from seawall.market.schemas import ImportResult
+
+app = typer.Typer(help="Prices: import files, see what is held.", no_args_is_help=True)
+
+INVALID_ROWS = 4
+SHOWN_REJECTED = 20
+SHOWN_GAPS = 3
+
+
+@app.command("import")
+def import_(  # noqa: PLR0917 - typer hands options over by name
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files to import.")],
+    symbol: Annotated[
+        str | None, typer.Option(help="What is priced, like BTC/USDT; else the file says.")
+    ] = None,
+    exchange: Annotated[str | None, typer.Option(help="Where; else the file says.")] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="Length of a candle, like 1m, 4h, 1d; else the file says.")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="Which format; else it is recognised.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Import candles, quotes, trades and prices, each file in one transaction.
+
+    Formats are recognised by content: Binance klines, Yahoo Finance, Bitstamp-style CSV, index
+    closes, LEAN zips, feather, Parquet and generic OHLCV CSV; gzip and zip of any.
+    Rows that are wrong are left out and named, with exit code 4. Importing again changes nothing.
+    """
+    from seawall.core.time import now
+    from seawall.market.formats import ParseHints
+    from seawall.market.schemas import Timeframe
+
+    hints = ParseHints(
+        now=now(),
+        symbol=symbol,
+        exchange=exchange,
+        timeframe=Timeframe.parse(timeframe) if timeframe else None,
+        format=format_,
+    )
+    results, failures = run(_import(paths, hints, dry_run))
+    if as_json:
+        print_json({"files": results, "failed": _failure_documents(failures)})
+    else:
+        _print_results(results, failures)
+    if failures:
+        from seawall.cli.app import exit_code
+
+        return exit_code(failures[0][1])
+    return INVALID_ROWS if any(result.rejected for result in results) else 0
+
+
+async def _import(
+    paths: list[Path], hints: "ParseHints", dry_run: bool
+) -> "tuple[list[ImportResult], list[tuple[Path, SeawallError]]]":
+    """Import each file by itself; one that fails does not keep the others out."""
+    from seawall.core.errors import UnavailableError
+
+    results: list[ImportResult] = []
+    failures: list[tuple[Path, SeawallError]] = []
+    async with open_engine() as engine:
+        with progress() as bar:
+            task = bar.add_task("Importing", total=len(paths))
+            for path in paths:
+                bar.update(task, description=f"Importing {path.name}")
+                try:
+                    results += await _import_file(engine, path, hints, dry_run)
+                except UnavailableError:
+                    raise
+                except SeawallError as error:
+                    failures.append((path, error))
+                bar.advance(task)
+    return results, failures
+
+
+async def _import_file(
+    engine: "AsyncEngine", path: Path, hints: "ParseHints", dry_run: bool
+) -> "list[ImportResult]":
+    from seawall.market.formats import parse_file
+    from seawall.market.ingest import ingest
+
+    parsed = parse_file(path, hints)
+    async with owner_session(engine) as session:
+        results = [await ingest(session, part, str(path)) for part in parsed]
+        if dry_run:
+            await session.rollback()
+    return results
+
+
+def _failure_documents(failures: "list[tuple[Path, SeawallError]]") -> list[dict[str, object]]:
+    return [
+        {"path": path, "type": type(error).__name__, "message": error.message, "hint": error.hint}
+        for path, error in failures
+    ]
+
+
+def _print_results(
+    results: "list[ImportResult]", failures: "list[tuple[Path, SeawallError]]"
+) -> None:
+    screen = console()
+    for result in results:
+        _print_result(screen, result)
+    for path, error in failures:
+        typer.echo(f"{path}: nothing imported. {error.message} {error.hint}".rstrip(), err=True)
+    if len(results) + len(failures) > 1:
+        rows = sum(result.inserted + result.updated for result in results)
+        refused = sum(len(result.rejected) for result in results)
+        screen.print(
+            f"{len(results)} files taken, {len(failures)} failed;"
+            f" {rows:,} rows written, {refused:,} rejected"
+        )
+
+
+def _print_result(screen: "Console", result: "ImportResult") -> None:
+    series = " ".join(filter(None, (result.exchange, result.symbol, result.timeframe, result.kind)))
+    screen.print(f"{Path(result.path).name}: {series} ({result.format})", soft_wrap=True)
+    screen.print(
+        f"  {result.rows_read:,} rows read: {result.inserted:,} inserted,"
+        f" {result.updated:,} updated, {result.unchanged:,} unchanged,"
+        f" {len(result.rejected):,} rejected",
+        soft_wrap=True,
+    )
+    if result.first_time and result.last_time:
+        gaps = f"{result.gap_count:,} gaps, {result.missing:,} missing" if result.gaps else "no gaps"
+        first, last = output.day(result.first_time), output.day(result.last_time)
+        screen.print(f"  {first} to {last}, {gaps}", soft_wrap=True)
+    for gap in result.gaps[:SHOWN_GAPS]:
+        start, end = output.day(gap.start), output.day(gap.end)
+        screen.print(f"  gap: {gap.missing:,} missing from {start} until {end}", soft_wrap=True)
+    for note in result.notes:
+        screen.print(f"  note: {note}", soft_wrap=True)
+    for rejected in result.rejected[:SHOWN_REJECTED]:
+        typer.echo(f"  line {rejected.line} rejected: {rejected.reason}", err=True)
+    if len(result.rejected) > SHOWN_REJECTED:
+        rest = len(result.rejected) - SHOWN_REJECTED
+        typer.echo(f"  and {rest:,} more rejected; --json lists them all", err=True)
+
+
+@app.command("coverage")
+def coverage(
+    symbol: Annotated[
+        str | None, typer.Argument(help="Only this asset or pair, like BTC or BTC/USDT.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is held and what is missing, per symbol and timeframe."""
+    found = run(_coverage())
+    if symbol is not None:
+        found = [each for each in found if _is_of(each, symbol.upper())]
+    if as_json:
+        print_json({"series": found})
+        return
+    shown = table(
+        "Held market data",
+        "Symbol",
+        "Exchange",
+        "Series",
+        ">Rows",
+        "First",
+        "Last",
+        ">Missing",
+        ">Gaps",
+        "Longest gap",
+    )
+    for each in found:
+        shown.add_row(
+            each.symbol,
+            each.exchange + (" (simulated)" if each.is_simulated else ""),
+            each.timeframe or each.kind,
+            f"{each.rows:,}",
+            output.day(each.first_time),
+            output.day(each.last_time),
+            f"{each.missing:,}",
+            f"{each.gap_count:,}",
+            _longest(each),
+        )
+    console().print(shown)
+
+
+def _is_of(each: "Coverage", symbol: str) -> bool:
+    return symbol in (each.symbol, each.symbol.partition("/")[0])
+
+
+def _longest(each: "Coverage") -> str:
+    if not each.gaps:
+        return ""
+    gap, reason = max(each.gaps, key=lambda found: found[0].missing)
+    words = reason.replace("_", " ")
+    return f"{output.day(gap.start)} until {output.day(gap.end)}, {words}"
+
+
+async def _coverage() -> "list[Coverage]":
+    from seawall.market.coverage import list_coverage
+
+    async with open_engine() as engine, owner_session(engine) as session:
+        return await list_coverage(session)

@@ -1,0 +1,231 @@
+"""`seawall risk`: report a portfolio's risk, and see the reports that were kept."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from seawall.cli import output
+from seawall.cli.output import Json, console, print_json, table
+from seawall.cli.session import AsOf, open_session, run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from seawall.risk.report import Recomputed
+    from seawall.risk.schemas import RiskQuestion, RiskReport
+
+app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The portfolio's name.")]
+DIFFERS = 5
+MATRIX_LIMIT = 12
+"""Assets up to which a correlation matrix fits on a screen."""
+
+PERCENTAGES = frozenset(
+    {"volatility", "var_95", "var_99", "value_at_risk", "expected_shortfall", "max_drawdown"}
+)
+TITLES = {
+    "volatility": "Volatility, annualised",
+    "var_95": "Value at risk 95 %, one day",
+    "var_99": "Value at risk 99 %, one day",
+    "value_at_risk": "Value at risk, one day, as asked",
+    "expected_shortfall": "Expected shortfall 95 %, one day",
+    "sharpe_ratio": "Sharpe ratio",
+    "sortino_ratio": "Sortino ratio",
+    "max_drawdown": "Maximum drawdown",
+    "beta": "Beta",
+    "correlation_btc": "Correlation with BTC",
+    "correlation_sp500": "Correlation with the S&P 500",
+    "skewness": "Skewness",
+    "kurtosis": "Excess kurtosis",
+    "herfindahl_index": "Herfindahl index",
+    "effective_n": "Effective number of assets",
+}
+
+
+@app.command("report")
+def report(  # noqa: PLR0917 - typer hands options over by name
+    name: Name,
+    as_of: AsOf = None,
+    window: Annotated[int, typer.Option(help="Daily returns to measure.")] = 365,
+    confidence: Annotated[float, typer.Option(help="Of the value at risk as asked.")] = 0.95,
+    benchmark: Annotated[str, typer.Option(help="What beta is measured against.")] = "BTC",
+    as_json: Json = False,
+) -> None:
+    """Measure a portfolio's risk, and keep the report so that it can be computed again.
+
+    Current weights are applied to the last daily returns of what is held, on the days that all
+    holdings have. A figure that cannot be had is null, with the reason.
+    """
+    from seawall.risk.schemas import RiskQuestion
+
+    question = RiskQuestion(window, confidence, benchmark.upper())
+    made = run(_report(name, as_of, question))
+    if as_json:
+        print_json(document(made))
+    else:
+        print_report(made)
+
+
+async def _report(name: str, as_of: datetime | None, question: "RiskQuestion") -> "RiskReport":
+    from seawall.portfolios.portfolios import get_portfolio
+    from seawall.risk.report import report as measure
+
+    async with open_session() as session:
+        return await measure(session, await get_portfolio(session, name), as_of, question)
+
+
+@app.command("history")
+def history(name: Name, as_json: Json = False) -> None:
+    """List the reports of a portfolio that were kept."""
+    found = run(_history(name))
+    if as_json:
+        print_json({"reports": [document(each) for each in found]})
+        return
+    shown = table(
+        f"Risk reports of {name}", "As of", "Known at", ">Window", ">Value USD", ">VaR 95 %", "Id"
+    )
+    for each in found:
+        shown.add_row(
+            output.day(each.as_of),
+            f"{each.known_at:%Y-%m-%d %H:%M:%S}",
+            str(each.question.window),
+            output.money(each.total_value_usd),
+            output.percent(each.figures["var_95"]),
+            str(each.id),
+        )
+    console().print(shown)
+
+
+async def _history(name: str) -> "list[RiskReport]":
+    from seawall.portfolios.portfolios import get_portfolio
+    from seawall.risk.store import list_reports
+
+    async with open_session() as session:
+        return await list_reports(session, (await get_portfolio(session, name)).id)
+
+
+@app.command("recompute")
+def recompute(
+    report_id: Annotated[UUID, typer.Argument(help="A report's id, from `risk history`.")],
+    as_json: Json = False,
+) -> int:
+    """Compute a kept report again from what was known then, and compare every figure."""
+    done = run(_recompute(report_id))
+    if as_json:
+        print_json(
+            {
+                "identical": not done.differs,
+                "differs": done.differs,
+                "kept": document(done.kept),
+                "recomputed": document(done.again),
+            }
+        )
+    else:
+        print_report(done.again)
+        outcome = f"Differs in: {', '.join(done.differs)}" if done.differs else "Identical"
+        typer.echo(f"{outcome} to the report kept as {report_id}.")
+    return DIFFERS if done.differs else 0
+
+
+async def _recompute(report_id: UUID) -> "Recomputed":
+    from seawall.risk.report import recompute as compute_again
+
+    async with open_session() as session:
+        return await compute_again(session, report_id)
+
+
+def document(made: "RiskReport") -> dict[str, object]:
+    """Lay a report out for programs, its figures by their names."""
+    return {
+        "id": made.id,
+        "portfolio": made.portfolio,
+        "as_of": made.as_of,
+        "known_at": made.known_at,
+        "window": made.question.window,
+        "confidence": made.question.confidence,
+        "benchmark": made.question.benchmark,
+        "total_value_usd": made.total_value_usd,
+        **made.figures,
+        "correlation_matrix": made.correlation_matrix,
+        "reasons": made.reasons,
+        "observations": made.observations,
+        "missing": made.missing,
+        "benchmark_observations": made.benchmark_observations,
+        "holdings": made.holdings,
+        "notes": made.notes,
+    }
+
+
+def print_report(made: "RiskReport") -> None:
+    """Print a report for a person."""
+    screen = console()
+    question = made.question
+    shown = table(
+        f"Risk of {made.portfolio} as of {made.as_of:%Y-%m-%d %H:%M} UTC:"
+        f" {made.observations} daily returns of {question.window} asked for",
+        "Figure",
+        ">Value",
+        "",
+    )
+    shown.add_row("Total value", f"{output.money(made.total_value_usd)} USD", "")
+    for slug, title in TITLES.items():
+        value = made.figures[slug]
+        if slug == "value_at_risk" and question.confidence in {0.95, 0.99}:
+            continue
+        shown.add_row(_title(slug, title, question), _figure(slug, value), _remark(made, slug))
+    screen.print(shown)
+    _print_holdings(screen, made)
+    _print_matrix(screen, made)
+    output.print_notes(screen, made.notes)
+
+
+def _title(slug: str, title: str, question: "RiskQuestion") -> str:
+    match slug:
+        case "beta":
+            return f"{title} against {question.benchmark}"
+        case "value_at_risk":
+            return f"Value at risk {question.confidence * 100:g} %, one day"
+        case _:
+            return title
+
+
+def _figure(slug: str, value: float | None) -> str:
+    return output.percent(value) if slug in PERCENTAGES else output.number(value)
+
+
+def _remark(made: "RiskReport", slug: str) -> str:
+    value = made.figures[slug]
+    if value is None:
+        return made.reasons.get(slug, "")
+    if slug in PERCENTAGES - {"volatility"} and made.total_value_usd is not None:
+        return f"{float(made.total_value_usd) * value:,.0f} USD"
+    if slug in made.benchmark_observations:
+        return f"{made.benchmark_observations[slug]} common returns"
+    return ""
+
+
+def _print_holdings(screen: "Console", made: "RiskReport") -> None:
+    shown = table("Holdings", "Asset", ">Weight", ">Value USD", ">Price", "Price age", "Source")
+    for each in made.holdings:
+        shown.add_row(
+            each.asset,
+            output.percent(each.weight, 1),
+            output.money(each.value_usd),
+            output.price(each.price_usd),
+            output.age(each.price_age_seconds),
+            each.price_source,
+        )
+    screen.print(shown)
+
+
+def _print_matrix(screen: "Console", made: "RiskReport") -> None:
+    matrix = made.correlation_matrix
+    if not 1 < len(matrix.assets) <= MATRIX_LIMIT:
+        return
+    shown = table("Correlations of daily returns", "", *(f">{asset}" for asset in matrix.assets))
+    for asset, row in zip(matrix.assets, matrix.values, strict=True):
+        shown.add_row(asset, *(output.number(value, 2) for value in row))
+    screen.print(shown)

@@ -1,0 +1,32 @@
+"""The cache: a Redis-compatible server, which may be lost at any time without losing anything."""
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from seawall.core.errors import UnavailableError
+
+TIMEOUT = 3.0
+
+
+async def ping(url: str) -> str:
+    """Return what answers at an address, with its version.
+
+    Raises:
+        UnavailableError: nothing does; Seawall works without, on the cache in its process.
+    """
+    hint = "Start it, or unset SEAWALL_CACHE__URL to use the cache in the process."
+    try:
+        client = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+    except ValueError as error:
+        # The address may hold a password, so it is not repeated.
+        raise UnavailableError(
+            "SEAWALL_CACHE__URL is not a cache's address.",
+            hint="Write it like redis://host:6379/0.",
+        ) from error
+    try:
+        async with client:
+            found = await client.info("server")
+    except (RedisError, OSError) as error:
+        raise UnavailableError(f"The cache does not answer: {error}.", hint=hint) from error
+    name = "Valkey" if "valkey_version" in found else "Redis"
+    return f"{name} {found.get('valkey_version') or found.get('redis_version')}"

@@ -1,0 +1,51 @@
+"""What a portfolio is compared with: an asset's or an index' closes on the window's days."""
+
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.time import to_micros
+from seawall.market import series, store
+from seawall.market.calendar import is_trading_day
+from seawall.market.prices import read_prices
+from seawall.market.store import AssetRecord
+from seawall.quant.types import FloatArray
+from seawall.risk.exposure import Window
+
+BTC, SP500 = "BTC", "SP500"
+
+
+async def read_benchmarks(
+    session: AsyncSession, names: set[str], window: Window, known_at: datetime
+) -> dict[str, FloatArray]:
+    """Read each benchmark's closes on the window's midnights, NaN where none is held.
+
+    Shapes: a (days + 1,) vector by name; a name that is in no catalogue is left out.
+    """
+    known = [asset for asset in await store.list_assets(session) if asset.symbol in names]
+    between = (window.first, window.end)
+    prices = await read_prices(
+        session, [asset for asset in known if asset.kind != "index"], between, known_at
+    )
+    found: dict[str, FloatArray] = {}
+    for asset in known:
+        if asset.kind == "index":
+            found[asset.symbol] = await _index_grid(session, asset, window, known_at)
+        elif (pair := prices[asset.symbol].best(window.end)) is not None:
+            found[asset.symbol] = window.grid(pair.closes)
+    return found
+
+
+async def _index_grid(
+    session: AsyncSession, asset: AssetRecord, window: Window, known_at: datetime
+) -> FloatArray:
+    """Lay an index' closes on the days after which they are known, its trading days alone."""
+    closes = await series.index_closes(session, asset.id, (window.first, window.last), known_at)
+    grid = window.grid(closes)
+    midnights = np.datetime64(to_micros(window.first), "us") + np.arange(
+        window.days + 1
+    ) * np.timedelta64(1, "D")
+    traded = is_trading_day((midnights - np.timedelta64(1, "D")).astype("<M8[D]"))
+    grid[~traded] = np.nan
+    return grid

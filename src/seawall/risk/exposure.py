@@ -1,0 +1,92 @@
+"""What a portfolio is exposed to: weights, and the past returns of what it holds now."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from seawall.core.time import DAY, to_micros
+from seawall.db.bulk import Records
+from seawall.market.prices import USD, AssetPrices
+from seawall.portfolios.valuation import Valuation
+from seawall.quant.returns import CommonReturns, common_returns
+from seawall.quant.types import FloatArray
+
+LOOK_BACK = timedelta(days=1)
+"""A return needs the close before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of whole days: `days` returns, that end at the last midnight of `end`."""
+
+    end: datetime
+    days: int
+
+    @property
+    def last(self) -> datetime:
+        """The last midnight at which a daily close can be known."""
+        return self.end.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @property
+    def first(self) -> datetime:
+        """The midnight before the first return."""
+        return self.last - self.days * DAY
+
+    def grid(self, closes: Records) -> FloatArray:
+        """Lay closes on the window's midnights; NaN where none is held.
+
+        Shapes: records of `known` and `close` in, (days + 1,) out.
+        """
+        laid = np.full(self.days + 1, np.nan)
+        start = np.datetime64(to_micros(self.first), "us")
+        at = (closes["known"] - start) // np.timedelta64(1, "D")
+        inside = (at >= 0) & (at <= self.days)
+        laid[at[inside].astype(np.intp)] = closes["close"][inside]
+        return laid
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Weights, and the returns of the days on which everything held has one.
+
+    `assets` (N) name the columns of `history.returns` (K, N) and the `weights` (N,), which are by
+    value. `missing` counts, by asset, the window's returns that are not held; `constant` are the
+    assets that count as money, whose returns are 0.
+    """
+
+    assets: tuple[str, ...]
+    weights: FloatArray
+    history: CommonReturns
+    missing: dict[str, int]
+    constant: tuple[str, ...]
+
+
+def expose(valuation: Valuation, window: Window) -> Exposure | None:
+    """Return what a valued portfolio is exposed to; None when it has no value or an unknown one."""
+    if not valuation.total_value:
+        return None
+    assets = tuple(each.asset for each in valuation.holdings)
+    weights = np.array([float(each.weight or 0) for each in valuation.holdings])
+    grids = [_grid(valuation.prices[asset], window) for asset in assets]
+    closes = np.column_stack([np.ones(window.days + 1) if g is None else g for g in grids])
+    lacking = np.isnan(closes[1:]) | np.isnan(closes[:-1])
+    return Exposure(
+        assets=assets,
+        weights=weights,
+        history=common_returns(closes),
+        missing={
+            asset: int(count)
+            for asset, count in zip(assets, lacking.sum(axis=0), strict=True)
+            if count
+        },
+        constant=tuple(a for a, grid in zip(assets, grids, strict=True) if grid is None),
+    )
+
+
+def _grid(prices: AssetPrices, window: Window) -> FloatArray | None:
+    """Return an asset's closes on the window's midnights; None for one that counts as money."""
+    if prices.asset == USD:
+        return None
+    pair = prices.best(window.end)
+    return None if pair is None else window.grid(pair.closes)

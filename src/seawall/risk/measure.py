@@ -1,0 +1,156 @@
+"""Measuring a portfolio: what it holds, at the prices known, in the figures of the registry."""
+
+import math
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.errors import NotFoundError
+from seawall.portfolios.schemas import LotMethod, PortfolioRecord
+from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
+from seawall.quant.metrics.measure import Measures, measure
+from seawall.quant.returns import Benchmark, CommonReturns, match_benchmark
+from seawall.quant.types import FloatArray
+from seawall.risk.benchmarks import BTC, SP500, read_benchmarks
+from seawall.risk.exposure import LOOK_BACK, Exposure, Window, expose
+from seawall.risk.schemas import (
+    FIGURES,
+    CorrelationMatrix,
+    PricedHolding,
+    RiskQuestion,
+    RiskReport,
+)
+
+_NAMES = (*FIGURES, "value_at_risk")
+
+
+async def measure_portfolio(
+    session: AsyncSession, portfolio: PortfolioRecord, moment: Moment, question: RiskQuestion
+) -> RiskReport:
+    """Measure a portfolio's risk of an instant, with what was known at another.
+
+    Raises:
+        NotFoundError: the benchmark is not known here.
+    """
+    window = Window(moment.as_of, question.window)
+    valuation = await value_portfolio(
+        session, portfolio, moment, LotMethod.FIFO, since=window.first - LOOK_BACK
+    )
+    closes = await read_benchmarks(
+        session, {BTC, SP500, question.benchmark}, window, moment.known_at
+    )
+    if question.benchmark not in closes and question.benchmark != BTC:
+        raise NotFoundError(
+            f"No prices of the benchmark {question.benchmark} are held.",
+            hint="Import some, or choose another: --benchmark BTC.",
+        )
+    exposure = expose(valuation, window)
+    if exposure is None:
+        return _unmeasured(valuation, question)
+    return _report(valuation, question, exposure, _measure(exposure, closes, question))
+
+
+def _measure(
+    exposure: Exposure, closes: Mapping[str, FloatArray], question: RiskQuestion
+) -> Measures:
+    history = exposure.history
+    return measure(
+        exposure.weights,
+        history.returns,
+        benchmark=_match(history, closes.get(question.benchmark)),
+        btc=_match(history, closes.get(BTC)),
+        sp500=_match(history, closes.get(SP500)),
+        confidence=question.confidence,
+    )
+
+
+def _match(history: CommonReturns, closes: FloatArray | None) -> Benchmark | None:
+    return None if closes is None else match_benchmark(history.rows, closes)
+
+
+def _report(
+    valuation: Valuation, question: RiskQuestion, exposure: Exposure, measured: Measures
+) -> RiskReport:
+    values = {**measured.values, "value_at_risk": measured.values["var"]}
+    reasons = {**measured.reasons}
+    if "var" in reasons:
+        reasons["value_at_risk"] = reasons.pop("var")
+    return RiskReport(
+        portfolio=valuation.portfolio.name,
+        portfolio_id=valuation.portfolio.id,
+        as_of=valuation.moment.as_of,
+        known_at=valuation.moment.known_at,
+        question=question,
+        total_value_usd=valuation.total_value,
+        figures={name: defined(values[name]) for name in _NAMES},
+        correlation_matrix=_matrix(exposure, measured.correlation_matrix),
+        reasons=reasons,
+        observations=measured.observations,
+        missing=question.window - measured.observations,
+        benchmark_observations=dict(measured.matched),
+        holdings=_holdings(valuation, exposure.missing),
+        notes=(*valuation.notes, *_notes(exposure, question)),
+    )
+
+
+def defined(value: float) -> float | None:
+    """Return a figure, None for one that is undefined."""
+    return None if math.isnan(value) else float(value)
+
+
+def _matrix(exposure: Exposure, values: FloatArray) -> CorrelationMatrix:
+    rows = tuple(tuple(defined(value) for value in row) for row in values.tolist())
+    return CorrelationMatrix(exposure.assets, rows)
+
+
+def _holdings(valuation: Valuation, missing: Mapping[str, int]) -> tuple[PricedHolding, ...]:
+    as_of = valuation.moment.as_of
+    return tuple(
+        PricedHolding(
+            asset=each.asset,
+            quantity=each.holding.quantity,
+            price_usd=each.price.usd if each.price else None,
+            price_time=each.price.time if each.price else None,
+            price_age_seconds=(as_of - each.price.time).total_seconds() if each.price else None,
+            price_source=each.price.source if each.price else "",
+            value_usd=each.value,
+            weight=None if each.weight is None else float(each.weight),
+            missing=missing.get(each.asset, 0),
+        )
+        for each in valuation.holdings
+    )
+
+
+def _notes(exposure: Exposure, question: RiskQuestion) -> tuple[str, ...]:
+    found = [
+        f"{asset} lacks {count} of the window's {question.window} daily returns;"
+        " the figures are of the days that all holdings have."
+        for asset, count in sorted(exposure.missing.items())
+    ]
+    if exposure.constant:
+        found.append(f"{', '.join(exposure.constant)}: counted as USD, with returns of 0.")
+    return tuple(found)
+
+
+def _unmeasured(valuation: Valuation, question: RiskQuestion) -> RiskReport:
+    reason = (
+        f"no price of {', '.join(valuation.unpriced)} is known"
+        if valuation.unpriced
+        else "the portfolio holds nothing"
+    )
+    return RiskReport(
+        portfolio=valuation.portfolio.name,
+        portfolio_id=valuation.portfolio.id,
+        as_of=valuation.moment.as_of,
+        known_at=valuation.moment.known_at,
+        question=question,
+        total_value_usd=valuation.total_value,
+        figures=dict.fromkeys(_NAMES),
+        correlation_matrix=CorrelationMatrix((), ()),
+        reasons=dict.fromkeys((*_NAMES, "correlation_matrix"), reason),
+        observations=0,
+        missing=question.window,
+        benchmark_observations={},
+        holdings=_holdings(valuation, {}),
+        notes=valuation.notes,
+    )

@@ -1,0 +1,65 @@
+"""Risk reports: measured, kept once, and computed again exactly as they were known."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.errors import NotFoundError
+from seawall.portfolios.portfolios import get_portfolio
+from seawall.portfolios.schemas import PortfolioRecord
+from seawall.portfolios.valuation import Moment, begin
+from seawall.risk import store
+from seawall.risk.benchmarks import BTC, SP500
+from seawall.risk.measure import measure_portfolio
+from seawall.risk.schemas import RiskQuestion, RiskReport
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """A kept report beside the same one computed again, and the figures in which they differ."""
+
+    kept: RiskReport
+    again: RiskReport
+    differs: tuple[str, ...]
+
+
+async def report(
+    session: AsyncSession,
+    portfolio: PortfolioRecord,
+    as_of: datetime | None,
+    question: RiskQuestion,
+) -> RiskReport:
+    """Measure a portfolio and keep the report, unless the same one is kept already."""
+    moment = await begin(session, portfolio, as_of, {BTC, SP500, question.benchmark})
+    measured = await measure_portfolio(session, portfolio, moment, question)
+    kept = await store.find_latest(session, portfolio.id, moment.as_of, question)
+    if kept is not None and replace(measured, known_at=kept.known_at) == kept:
+        return kept
+    return replace(measured, id=await store.add_report(session, portfolio.user_id, measured))
+
+
+async def recompute(session: AsyncSession, report_id: UUID) -> Recomputed:
+    """Compute a kept report again from what was known when it was made.
+
+    Raises:
+        NotFoundError: no such report is kept.
+    """
+    kept = await store.find_report(session, report_id)
+    if kept is None:
+        raise NotFoundError(
+            f"No risk report {report_id} is kept.", hint="See: seawall risk history NAME."
+        )
+    portfolio = await get_portfolio(session, kept.portfolio)
+    moment = Moment(kept.as_of, kept.known_at)
+    again = await measure_portfolio(session, portfolio, moment, kept.question)
+    return Recomputed(kept, again, _differences(kept, again))
+
+
+def _differences(kept: RiskReport, again: RiskReport) -> tuple[str, ...]:
+    found = [name for name, value in kept.figures.items() if again.figures[name] != value]
+    for name in ("total_value_usd", "correlation_matrix", "observations", "holdings", "reasons"):
+        if getattr(kept, name) != getattr(again, name):
+            found.append(name)
+    return tuple(found)

@@ -1,0 +1,152 @@
+"""The SQL of risk: reports kept as rows."""
+
+from dataclasses import fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.money import plain
+from seawall.core.time import iso, parse_time
+from seawall.db.series import PORTFOLIO_RISK_METRICS, ensure_chunks
+from seawall.portfolios.tables import Portfolio
+from seawall.risk.schemas import (
+    FIGURES,
+    CorrelationMatrix,
+    PricedHolding,
+    RiskQuestion,
+    RiskReport,
+)
+from seawall.risk.tables import PortfolioRiskMetrics
+
+
+async def add_report(session: AsyncSession, user_id: UUID, report: RiskReport) -> UUID:
+    """Keep a report; return its id."""
+    await ensure_chunks(session, PORTFOLIO_RISK_METRICS, report.as_of, report.as_of)
+    statement = insert(PortfolioRiskMetrics).values(
+        time=report.as_of,
+        user_id=user_id,
+        portfolio_id=report.portfolio_id,
+        known_at=report.known_at,
+        window_days=report.question.window,
+        confidence=report.question.confidence,
+        benchmark=report.question.benchmark,
+        observations=report.observations,
+        total_value_usd=report.total_value_usd,
+        correlation_matrix={
+            "assets": report.correlation_matrix.assets,
+            "values": report.correlation_matrix.values,
+        },
+        details=_details(report),
+        **{name: report.figures[name] for name in FIGURES},
+    )
+    return (await session.scalars(statement.returning(PortfolioRiskMetrics.id))).one()
+
+
+def _details(report: RiskReport) -> dict[str, Any]:
+    return {
+        "value_at_risk": report.figures["value_at_risk"],
+        "reasons": dict(report.reasons),
+        "missing": report.missing,
+        "benchmark_observations": dict(report.benchmark_observations),
+        "holdings": [_pack(holding) for holding in report.holdings],
+        "notes": list(report.notes),
+    }
+
+
+def _pack(holding: PricedHolding) -> dict[str, Any]:
+    packed: dict[str, Any] = {}
+    for each in fields(holding):
+        value = getattr(holding, each.name)
+        match value:
+            case Decimal():
+                packed[each.name] = plain(value)
+            case datetime():
+                packed[each.name] = iso(value)
+            case _:
+                packed[each.name] = value
+    return packed
+
+
+def _unpack(packed: dict[str, Any]) -> PricedHolding:
+    value, time = packed["value_usd"], packed["price_time"]
+    known = packed | {
+        "quantity": Decimal(packed["quantity"]),
+        "value_usd": None if value is None else Decimal(value),
+        "price_time": None if time is None else parse_time(time),
+    }
+    return PricedHolding(**known)
+
+
+_REPORTS = select(PortfolioRiskMetrics, Portfolio.name).join(
+    Portfolio, Portfolio.id == PortfolioRiskMetrics.portfolio_id
+)
+
+
+async def find_report(session: AsyncSession, report_id: UUID) -> RiskReport | None:
+    """Return a kept report."""
+    row = (
+        await session.execute(_REPORTS.where(PortfolioRiskMetrics.id == report_id))
+    ).one_or_none()
+    return None if row is None else _report(row)
+
+
+async def find_latest(
+    session: AsyncSession, portfolio_id: UUID, as_of: datetime, question: RiskQuestion
+) -> RiskReport | None:
+    """Return the newest kept report of an instant that answers the same question."""
+    row = (
+        await session.execute(
+            _REPORTS.where(
+                PortfolioRiskMetrics.portfolio_id == portfolio_id,
+                PortfolioRiskMetrics.time == as_of,
+                PortfolioRiskMetrics.window_days == question.window,
+                PortfolioRiskMetrics.confidence == question.confidence,
+                PortfolioRiskMetrics.benchmark == question.benchmark,
+            )
+            .order_by(PortfolioRiskMetrics.known_at.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    return None if row is None else _report(row)
+
+
+async def list_reports(
+    session: AsyncSession, portfolio_id: UUID, limit: int = 100
+) -> list[RiskReport]:
+    """Return a portfolio's kept reports, the newest instant first."""
+    rows = await session.execute(
+        _REPORTS.where(PortfolioRiskMetrics.portfolio_id == portfolio_id)
+        .order_by(PortfolioRiskMetrics.time.desc(), PortfolioRiskMetrics.known_at.desc())
+        .limit(limit)
+    )
+    return [_report(row) for row in rows]
+
+
+def _report(row: Row[tuple[PortfolioRiskMetrics, str]]) -> RiskReport:
+    kept, name = row.tuple()
+    matrix, details = kept.correlation_matrix, kept.details
+    return RiskReport(
+        id=kept.id,
+        portfolio=name,
+        portfolio_id=kept.portfolio_id,
+        as_of=kept.time,
+        known_at=kept.known_at,
+        question=RiskQuestion(kept.window_days, kept.confidence, kept.benchmark),
+        total_value_usd=kept.total_value_usd,
+        figures={each: getattr(kept, each) for each in FIGURES}
+        | {"value_at_risk": details["value_at_risk"]},
+        correlation_matrix=CorrelationMatrix(
+            tuple(matrix["assets"]), tuple(tuple(row) for row in matrix["values"])
+        ),
+        reasons=details["reasons"],
+        observations=kept.observations,
+        missing=details["missing"],
+        benchmark_observations=details["benchmark_observations"],
+        holdings=tuple(_unpack(each) for each in details["holdings"]),
+        notes=tuple(details["notes"]),
+    )

@@ -1,0 +1,192 @@
+"""The kernels against numpy and scipy, and at the edges of floating point."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from seawall.quant.kernels import measures
+
+CLOSE = {"rtol": 1e-12, "atol": 1e-14}
+
+
+def returns(size: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_t(4, size) * 0.02
+
+
+@pytest.mark.parametrize("size", [4, 5, 30, 365, 10_000])
+def test_moments_are_those_of_numpy_and_scipy(size):
+    r = returns(size)
+    found = measures.moments(r)
+    np.testing.assert_allclose(found.mean, math.fsum(r) / size, **CLOSE)
+    np.testing.assert_allclose(found.deviation, np.std(r, ddof=1), **CLOSE)
+    np.testing.assert_allclose(found.skewness, stats.skew(r, bias=False), **CLOSE)
+    np.testing.assert_allclose(found.kurtosis, stats.kurtosis(r, bias=False), **CLOSE)
+    np.testing.assert_allclose(found.downside, np.sqrt(np.mean(np.minimum(r, 0) ** 2)), **CLOSE)
+
+
+def test_a_small_deviation_about_a_large_mean_keeps_its_digits():
+    noise = returns(365)
+    found = measures.moments(1.0 + 1e-6 * noise)
+    np.testing.assert_allclose(found.deviation, 1e-6 * np.std(noise, ddof=1), rtol=1e-7)
+    np.testing.assert_allclose(found.skewness, stats.skew(noise, bias=False), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -0.1, 1e-9, 1 / 3, 7.7])
+def test_a_constant_series_has_no_deviation_and_no_shape(value):
+    found = measures.moments(np.full(365, value))
+    assert found.deviation == 0
+    assert math.isnan(found.skewness)
+    assert math.isnan(found.kurtosis)
+
+
+def test_steady_growth_computed_from_closes_has_no_deviation():
+    closes = 100 * 1.0001 ** np.arange(366)
+    r = closes[1:] / closes[:-1] - 1
+    assert np.std(r) > 0
+    assert measures.moments(r).deviation == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "undefined"),
+    [
+        (0, {"mean", "deviation", "skewness", "kurtosis", "downside"}),
+        (1, {"deviation", "skewness", "kurtosis"}),
+        (2, {"skewness", "kurtosis"}),
+        (3, {"kurtosis"}),
+        (4, set()),
+    ],
+)
+def test_too_few_observations_are_nan(size, undefined):
+    found = measures.moments(returns(size))._asdict()
+    assert {name for name, value in found.items() if math.isnan(value)} == undefined
+
+
+@pytest.mark.parametrize("place", [0, 50, 99])
+def test_a_nan_makes_everything_nan(place):
+    r = returns(100)
+    r[place] = math.nan
+    other = returns(100, seed=2)
+    assert all(map(math.isnan, measures.moments(r)))
+    assert math.isnan(measures.max_drawdown(r))
+    assert all(map(math.isnan, measures.tail(np.sort(r), 0.95)))
+    assert all(map(math.isnan, measures.relate(r, other)))
+    assert all(map(math.isnan, measures.relate(other, r)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 20, 21, 100, 101, 365, 1000, 1001])
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.975, 0.99])
+def test_the_tail_is_numpys_quantile_and_the_mean_beyond_it(size, confidence):
+    losses = -returns(size)
+    var, shortfall = measures.tail(np.sort(-losses), confidence)
+    np.testing.assert_allclose(var, np.quantile(losses, confidence, method="linear"), **CLOSE)
+    beyond = losses[losses >= var]
+    np.testing.assert_allclose(shortfall, beyond.mean(), **CLOSE)
+
+
+@given(st.integers(1, 3_000), st.integers(1, 999))
+def test_a_quantile_on_an_observation_is_that_observation(steps, numerator):
+    # (n - 1) x k / 1000 is whole whenever n - 1 is a multiple of 1000 / gcd(k, 1000).
+    n = steps * (1000 // math.gcd(numerator, 1000)) + 1
+    if n > 20_000:
+        n = 1000 // math.gcd(numerator, 1000) + 1
+    losses = np.sin(np.arange(n)) * 0.07
+    rank = (n - 1) * numerator // 1000
+    expected = np.sort(losses)[rank]
+    var, shortfall = measures.tail(np.sort(-losses), numerator / 1000)
+    assert var == expected
+    np.testing.assert_allclose(shortfall, np.sort(losses)[rank:].mean(), rtol=1e-9, atol=1e-12)
+
+
+def test_losses_equal_but_for_rounding_are_all_at_the_var():
+    tied = np.array([0.1 + 0.2, 0.3, 0.3, 0.3])
+    assert tied[0] > tied[1]
+    losses = np.concatenate((np.zeros(76), tied, [0.9]))
+    var, shortfall = measures.tail(np.sort(-losses), 79 / 80)
+    assert var == pytest.approx(0.3, abs=1e-15)
+    assert shortfall == pytest.approx((4 * 0.3 + 0.9) / 5, abs=1e-15)
+
+
+def test_no_loss_is_a_plain_zero():
+    var, shortfall = measures.tail(np.zeros(100), 0.95)
+    assert math.copysign(1, var) == 1
+    assert math.copysign(1, shortfall) == 1
+
+
+def test_the_summary_is_its_parts():
+    r, levels = returns(365), np.array([0.9, 0.99])
+    found = measures.summarise(r, levels)
+    assert found.moments == measures.moments(r)
+    assert found.max_drawdown == measures.max_drawdown(r)
+    assert [tuple(row) for row in found.tails] == [measures.tail(np.sort(r), c) for c in levels]
+
+
+def test_the_summary_leaves_the_returns_in_their_order():
+    r = returns(50)
+    kept = r.copy()
+    measures.summarise(r, np.array([0.95]))
+    np.testing.assert_array_equal(r, kept)
+
+
+@pytest.mark.parametrize("size", [2, 3, 250])
+def test_beta_and_correlation_are_those_of_numpy(size):
+    x, y = returns(size, 1), returns(size, 2) + 0.5 * returns(size, 1)
+    covariance = np.cov(x, y)
+    found = measures.relate(x, y)
+    np.testing.assert_allclose(found[0], covariance[0, 1] / covariance[1, 1], **CLOSE)
+    np.testing.assert_allclose(found[1], np.corrcoef(x, y)[0, 1], **CLOSE)
+
+
+def test_what_does_not_vary_has_no_correlation():
+    r, still = returns(50), np.full(50, 0.1)
+    assert measures.relate(still, r)[0] == 0
+    assert math.isnan(measures.relate(still, r)[1])
+    assert all(map(math.isnan, measures.relate(r, still)))
+    assert all(map(math.isnan, measures.relate(r[:1], r[:1])))
+
+
+def test_correlations_are_those_of_numpy():
+    r = returns(365 * 7).reshape(365, 7) @ np.random.default_rng(3).normal(size=(7, 7))
+    np.testing.assert_allclose(measures.correlations(r), np.corrcoef(r.T), **CLOSE)
+
+
+def test_an_asset_that_does_not_vary_blanks_only_its_own_row_and_column():
+    r = returns(90).reshape(30, 3)
+    r[:, 1] = 0.1
+    found = measures.correlations(r)
+    assert np.isnan(found[1]).all()
+    assert np.isnan(found[:, 1]).all()
+    np.testing.assert_allclose(
+        found[np.ix_([0, 2], [0, 2])], np.corrcoef(r[:, 0], r[:, 2]), **CLOSE
+    )
+
+
+@given(arrays(np.float64, (12, 4), elements=st.floats(-0.9, 2.0)))
+def test_correlations_are_symmetric_with_a_unit_diagonal_and_positive_semidefinite(r):
+    found = measures.correlations(r)
+    np.testing.assert_array_equal(found, found.T)
+    varies = ~np.isnan(np.diag(found))
+    assert np.array_equal(np.diag(found)[varies], np.ones(varies.sum()))
+    assert np.linalg.eigvalsh(found[np.ix_(varies, varies)]).min(initial=0) > -1e-12
+
+
+def test_combining_is_the_matrix_product():
+    r, w = returns(365 * 20).reshape(365, 20), returns(20, 4)
+    np.testing.assert_allclose(measures.combine(r, w), r @ w, **CLOSE)
+
+
+def test_compounding_one_return_gives_it_back_exactly():
+    r = returns(100)
+    found = measures.compound(r, np.arange(100), np.arange(100) + 1)
+    np.testing.assert_array_equal(found, r)
+
+
+def test_compounding_is_the_product_of_growth():
+    r = returns(9)
+    found = measures.compound(r, np.array([0, 2, 5, 9]), np.array([2, 5, 9, 9]))
+    expected = [np.prod(1 + part) - 1 for part in (r[:2], r[2:5], r[5:], r[:0])]
+    np.testing.assert_allclose(found, expected, **CLOSE)
