@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,21 +47,21 @@ def same(one: SimulatedAsset, other: SimulatedAsset) -> bool:
     ) == fingerprint(other.hourly)
 
 
-def test_a_seed_gives_the_same_market_again(market):
+def test_a_seed_gives_the_same_market_again(market: dict[str, SimulatedAsset]) -> None:
     assert all(same(asset, market[asset.symbol]) for asset in simulate(SPEC, seed=7))
 
 
-def test_another_seed_gives_another_market(market):
+def test_another_seed_gives_another_market(market: dict[str, SimulatedAsset]) -> None:
     assert not any(same(asset, market[asset.symbol]) for asset in simulate(SPEC, seed=8))
 
 
-def test_an_asset_added_at_the_end_leaves_the_others(market):
+def test_an_asset_added_at_the_end_leaves_the_others(market: dict[str, SimulatedAsset]) -> None:
     more = replace(SPEC, assets=(*ASSETS, AssetSpec("NEW", price=1.0, volatility=1.0)))
     assert all(same(asset, market[asset.symbol]) for asset in simulate(more, seed=7)[:-1])
 
 
 @pytest.mark.parametrize("symbol", [asset.symbol for asset in ASSETS])
-def test_candles_hold_together(market, symbol):
+def test_candles_hold_together(market: dict[str, SimulatedAsset], symbol: str) -> None:
     for candles in (market[symbol].daily, market[symbol].hourly):
         assert candles.time.dtype == np.dtype("M8[us]")
         for field in FIELDS:
@@ -75,7 +76,9 @@ def test_candles_hold_together(market, symbol):
 
 
 @pytest.mark.parametrize("symbol", ["BTC", "MEME", "USDS", "LATE", "GONE"])
-def test_daily_candles_are_the_hourly_ones_put_together(market, symbol):
+def test_daily_candles_are_the_hourly_ones_put_together(
+    market: dict[str, SimulatedAsset], symbol: str
+) -> None:
     daily, hourly = market[symbol].daily, market[symbol].hourly
     days = hourly.time.reshape(-1, 24)
     held = np.isin(daily.time, days[:, 0])
@@ -98,7 +101,9 @@ def test_daily_candles_are_the_hourly_ones_put_together(market, symbol):
         ("FLEETING", "2023-04-11", 200, 0),
     ],
 )
-def test_listings_and_delistings_bound_the_candles(market, symbol, first, days, hours):
+def test_listings_and_delistings_bound_the_candles(
+    market: dict[str, SimulatedAsset], symbol: str, first: str, days: int, hours: int
+) -> None:
     daily, hourly = market[symbol].daily, market[symbol].hourly
     assert daily.time[0] == np.datetime64(first)
     assert (daily.time.size, hourly.time.size) == (days, hours)
@@ -106,30 +111,32 @@ def test_listings_and_delistings_bound_the_candles(market, symbol, first, days, 
     assert (np.diff(hourly.time) == np.timedelta64(1, "h")).all()
 
 
-def test_every_asset_starts_at_its_price(market):
+def test_every_asset_starts_at_its_price(market: dict[str, SimulatedAsset]) -> None:
     for asset in ASSETS:
         assert market[asset.symbol].daily.open[0] == pytest.approx(asset.price, rel=1e-12)
 
 
 @pytest.mark.parametrize(("symbol", "decimals"), [("BTC", 1), ("MEME", 10), ("USDS", 5)])
-def test_prices_are_on_a_tick(market, symbol, decimals):
+def test_prices_are_on_a_tick(
+    market: dict[str, SimulatedAsset], symbol: str, decimals: int
+) -> None:
     closes = market[symbol].hourly.close
     np.testing.assert_array_equal(closes, np.round(closes, decimals))
 
 
-def test_the_stablecoin_stays_at_its_peg(market):
+def test_the_stablecoin_stays_at_its_peg(market: dict[str, SimulatedAsset]) -> None:
     daily = market["USDS"].daily
     assert np.abs(daily.close - 1).max() < 0.005
     assert np.std(daily.close) > 0
 
 
-def test_returns_have_fat_tails_and_move_together(market):
+def test_returns_have_fat_tails_and_move_together(market: dict[str, SimulatedAsset]) -> None:
     btc, eth = (np.diff(np.log(market[symbol].daily.close)) for symbol in ("BTC", "ETH"))
     assert kurtosis(btc) > 1
     assert np.corrcoef(btc, eth)[0, 1] > 0.5
 
 
-def test_volatility_comes_in_clusters():
+def test_volatility_comes_in_clusters() -> None:
     # The dependence of |r| over a week, averaged over markets so that no seed decides.
     spec = replace(SPEC, assets=ASSETS[:1])
     found = []
@@ -139,13 +146,13 @@ def test_volatility_comes_in_clusters():
     assert np.mean(found) > 0.05
 
 
-def test_volume_reacts_to_volatility(market):
+def test_volume_reacts_to_volatility(market: dict[str, SimulatedAsset]) -> None:
     hourly = market["BTC"].hourly
     size = np.abs(np.log(hourly.close / hourly.open))
     assert np.corrcoef(size, hourly.volume * hourly.close)[0, 1] > 0.4
 
 
-def test_volatility_is_what_the_spec_says():
+def test_volatility_is_what_the_spec_says() -> None:
     still = (Regime(volatility=1.0, drift=0.0, days=10),)
     asset = AssetSpec("X", price=10_000.0, volatility=0.6, loading=0.5)
     spec = replace(SPEC, assets=(asset,), regimes=still, jumps_per_year=0.0)
@@ -156,7 +163,7 @@ def test_volatility_is_what_the_spec_says():
     assert np.mean(annual) == pytest.approx(0.6, rel=0.03)
 
 
-def test_jumps_hit_the_market_together():
+def test_jumps_hit_the_market_together() -> None:
     still = (Regime(volatility=1.0, drift=0.0, days=10),)
     pair = tuple(AssetSpec(name, price=1e4, volatility=1e-3, loading=0.6) for name in "XY")
     spec = replace(SPEC, assets=pair, regimes=still, jumps_per_year=40.0)
@@ -165,7 +172,7 @@ def test_jumps_hit_the_market_together():
     assert (x & ~y).sum() >= 10
 
 
-def test_an_asset_without_volatility_stands_still():
+def test_an_asset_without_volatility_stands_still() -> None:
     asset = AssetSpec("FIXED", price=1.0, volatility=0.0, pegged=True)
     found = simulate(replace(SPEC, assets=(asset,)), seed=1)[0]
     assert set(found.daily.close) == set(found.daily.high) == set(found.daily.low) == {1.0}
@@ -181,7 +188,7 @@ def test_an_asset_without_volatility_stands_still():
         {"regimes": (Regime(volatility=1.0, drift=0.0, days=0),)},
     ],
 )
-def test_a_market_that_cannot_be_is_refused(change):
+def test_a_market_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidError):
         simulate(replace(SPEC, **change), seed=1)
 
@@ -197,6 +204,6 @@ def test_a_market_that_cannot_be_is_refused(change):
         {"loading": 1.5},
     ],
 )
-def test_an_asset_that_cannot_be_is_refused(change):
+def test_an_asset_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidError, match="BTC"):
         simulate(replace(SPEC, assets=(replace(ASSETS[0], **change),)), seed=1)

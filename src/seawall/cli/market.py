@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from seawall.market.coverage import Coverage
-    from seawall.market.formats import ParseHints
+    from seawall.market.formats.base import ParseHints
     from seawall.market.schemas import ImportResult
 
 app = typer.Typer(help="Prices: import files, see what is held.", no_args_is_help=True)
@@ -50,7 +50,7 @@ def import_(  # noqa: PLR0917 - typer hands options over by name
     Rows that are wrong are left out and named, with exit code 4. Importing again changes nothing.
     """
     from seawall.core.time import now
-    from seawall.market.formats import ParseHints
+    from seawall.market.formats.base import ParseHints
     from seawall.market.schemas import Timeframe
 
     hints = ParseHints(
@@ -98,10 +98,10 @@ async def _import(
 async def _import_file(
     engine: "AsyncEngine", path: Path, hints: "ParseHints", dry_run: bool
 ) -> "list[ImportResult]":
-    from seawall.market.formats import parse_file
+    from seawall.market.formats.parse import parse_file
     from seawall.market.ingest import ingest
 
-    parsed = parse_file(path, hints)
+    parsed = parse_file(path, hints=hints)
     async with owner_session(engine) as session:
         results = [await ingest(session, part, str(path)) for part in parsed]
         if dry_run:
@@ -143,9 +143,8 @@ def _print_result(screen: "Console", result: "ImportResult") -> None:
         soft_wrap=True,
     )
     if result.first_time and result.last_time:
-        gaps = f"{result.gap_count:,} gaps, {result.missing:,} missing" if result.gaps else "no gaps"
         first, last = output.day(result.first_time), output.day(result.last_time)
-        screen.print(f"  {first} to {last}, {gaps}", soft_wrap=True)
+        screen.print(f"  {first} to {last}{_gaps(result)}", soft_wrap=True)
     for gap in result.gaps[:SHOWN_GAPS]:
         start, end = output.day(gap.start), output.day(gap.end)
         screen.print(f"  gap: {gap.missing:,} missing from {start} until {end}", soft_wrap=True)
@@ -156,6 +155,15 @@ def _print_result(screen: "Console", result: "ImportResult") -> None:
     if len(result.rejected) > SHOWN_REJECTED:
         rest = len(result.rejected) - SHOWN_REJECTED
         typer.echo(f"  and {rest:,} more rejected; --json lists them all", err=True)
+
+
+def _gaps(result: "ImportResult") -> str:
+    if result.kind not in {"candles", "prices"}:
+        return ""
+    if not result.gap_count:
+        return ", no gaps"
+    plural = "" if result.gap_count == 1 else "s"
+    return f", {result.gap_count:,} gap{plural} with {result.missing:,} missing"
 
 
 @app.command("coverage")

@@ -116,8 +116,6 @@ def initialise(
     cluster: Path, binaries: Binaries, account: Account, password: str, *, sync: bool
 ) -> None:
     """Run initdb beside the data folder's place and move the result there when it is whole."""
-    for leftover in cluster.glob("new-*"):
-        account.attempt("rm", "-rf", leftover)
     staging = cluster / f"new-{secrets.token_hex(4)}"
     doing = "make a new cluster"
     account.run(doing, cluster, ["mkdir", staging])
@@ -134,6 +132,12 @@ def initialise(
     finally:
         account.attempt("rm", "-rf", staging)
     _sync(cluster)
+
+
+def clear_leftovers(cluster: Path, account: Account) -> None:
+    """Remove what a killed initdb left behind."""
+    for leftover in cluster.glob("new-*"):
+        account.attempt("rm", "-rf", leftover)
 
 
 def _sync(folder: Path) -> None:

@@ -186,6 +186,7 @@ class Server:
         account = server_account(folder)
         data, major = clusters.data_folder(folder), clusters.data_major(folder)
         binaries = within_reach(find_binaries(self.bin_dir, major), account)
+        clusters.clear_leftovers(folder, account)
         if major is None:
             make_passwords(self.home)
             password = read_password(self.home, ADMIN_USER)

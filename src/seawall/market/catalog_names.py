@@ -5,18 +5,20 @@ from collections.abc import Collection
 
 from seawall.core.errors import InvalidError, name_some
 
-QUOTES = frozenset(
+_QUOTES = (
     "USD USDT USDC BUSD TUSD FDUSD USDP DAI EUR GBP TRY JPY AUD BRL CHF CAD KRW RUB UAH PLN ZAR "
-    "IDR MXN ARS BTC ETH BNB XRP TRX SOL DOGE".split()  # noqa: SIM905 - words, not punctuation
+    "IDR MXN ARS BTC ETH BNB XRP TRX SOL DOGE"
 )
+QUOTES = frozenset(_QUOTES.split())
 """What prices are quoted in, and so what the name of a pair may end with."""
 
-WELL_KNOWN_BASES = frozenset(
+_WELL_KNOWN_BASES = (
     "BTC ETH BNB XRP ADA SOL DOGE DOT LTC LINK AVAX TRX MATIC POL BCH ATOM XLM XMR ETC UNI FIL "
     "NEAR APT ARB OP SUI TON SHIB PEPE ICP HBAR VET ALGO EOS XTZ AAVE MKR COMP SNX CRV SAND MANA "
     "AXS FTM EGLD THETA XEM ZEC DASH NEO IOTA WBTC INJ SEI TIA RUNE GRT LDO IMX STX BONK FLOKI "
-    "WIF USDT USDC DAI EUR GBP".split()  # noqa: SIM905 - as above
+    "WIF USDT USDC DAI EUR GBP"
 )
+WELL_KNOWN_BASES = frozenset(_WELL_KNOWN_BASES.split())
 """Assets so common that they settle how a name splits when nothing else does."""
 
 _ASSET = re.compile(r"[A-Z0-9]{1,20}")

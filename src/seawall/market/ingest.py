@@ -63,7 +63,9 @@ async def _series_key(
         asset = await catalog.ensure_index(session, parsed.symbol)
         return SeriesKey(parsed.kind, parsed.timeframe, asset_id=asset.id), asset.id
     pair = await catalog.ensure_pair(session, exchange, parsed.symbol, is_simulated=is_simulated)
-    return SeriesKey(parsed.kind, parsed.timeframe, symbol_id=pair.id), pair.base.id
+    # Quotes and trades happen at instants, whatever the spacing of a file of them.
+    timeframe = parsed.timeframe if parsed.kind is SeriesKind.CANDLES else None
+    return SeriesKey(parsed.kind, timeframe, symbol_id=pair.id), pair.base.id
 
 
 async def _write(

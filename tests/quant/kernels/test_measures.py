@@ -1,6 +1,7 @@
 """The kernels against numpy and scipy, and at the edges of floating point."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,26 +11,29 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from seawall.quant.kernels import measures
+from seawall.quant.types import FloatArray
 
-CLOSE = {"rtol": 1e-12, "atol": 1e-14}
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
-def returns(size: int, seed: int = 1) -> np.ndarray:
+def returns(size: int, seed: int = 1) -> FloatArray:
     return np.random.default_rng(seed).standard_t(4, size) * 0.02
 
 
 @pytest.mark.parametrize("size", [4, 5, 30, 365, 10_000])
-def test_moments_are_those_of_numpy_and_scipy(size):
+def test_moments_are_those_of_numpy_and_scipy(size: int) -> None:
     r = returns(size)
     found = measures.moments(r)
-    np.testing.assert_allclose(found.mean, math.fsum(r) / size, **CLOSE)
-    np.testing.assert_allclose(found.deviation, np.std(r, ddof=1), **CLOSE)
-    np.testing.assert_allclose(found.skewness, stats.skew(r, bias=False), **CLOSE)
-    np.testing.assert_allclose(found.kurtosis, stats.kurtosis(r, bias=False), **CLOSE)
-    np.testing.assert_allclose(found.downside, np.sqrt(np.mean(np.minimum(r, 0) ** 2)), **CLOSE)
+    close(found.mean, math.fsum(r) / size)
+    close(found.deviation, np.std(r, ddof=1))
+    close(found.skewness, stats.skew(r, bias=False))
+    close(found.kurtosis, stats.kurtosis(r, bias=False))
+    close(found.downside, np.sqrt(np.mean(np.minimum(r, 0) ** 2)))
 
 
-def test_a_small_deviation_about_a_large_mean_keeps_its_digits():
+def test_a_small_deviation_about_a_large_mean_keeps_its_digits() -> None:
     noise = returns(365)
     found = measures.moments(1.0 + 1e-6 * noise)
     np.testing.assert_allclose(found.deviation, 1e-6 * np.std(noise, ddof=1), rtol=1e-7)
@@ -37,14 +41,14 @@ def test_a_small_deviation_about_a_large_mean_keeps_its_digits():
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -0.1, 1e-9, 1 / 3, 7.7])
-def test_a_constant_series_has_no_deviation_and_no_shape(value):
+def test_a_constant_series_has_no_deviation_and_no_shape(value: float) -> None:
     found = measures.moments(np.full(365, value))
     assert found.deviation == 0
     assert math.isnan(found.skewness)
     assert math.isnan(found.kurtosis)
 
 
-def test_steady_growth_computed_from_closes_has_no_deviation():
+def test_steady_growth_computed_from_closes_has_no_deviation() -> None:
     closes = 100 * 1.0001 ** np.arange(366)
     r = closes[1:] / closes[:-1] - 1
     assert np.std(r) > 0
@@ -61,13 +65,13 @@ def test_steady_growth_computed_from_closes_has_no_deviation():
         (4, set()),
     ],
 )
-def test_too_few_observations_are_nan(size, undefined):
+def test_too_few_observations_are_nan(size: int, undefined: set[str]) -> None:
     found = measures.moments(returns(size))._asdict()
     assert {name for name, value in found.items() if math.isnan(value)} == undefined
 
 
 @pytest.mark.parametrize("place", [0, 50, 99])
-def test_a_nan_makes_everything_nan(place):
+def test_a_nan_makes_everything_nan(place: int) -> None:
     r = returns(100)
     r[place] = math.nan
     other = returns(100, seed=2)
@@ -80,16 +84,16 @@ def test_a_nan_makes_everything_nan(place):
 
 @pytest.mark.parametrize("size", [1, 2, 20, 21, 100, 101, 365, 1000, 1001])
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.975, 0.99])
-def test_the_tail_is_numpys_quantile_and_the_mean_beyond_it(size, confidence):
+def test_the_tail_is_numpys_quantile_and_the_mean_beyond_it(size: int, confidence: float) -> None:
     losses = -returns(size)
     var, shortfall = measures.tail(np.sort(-losses), confidence)
-    np.testing.assert_allclose(var, np.quantile(losses, confidence, method="linear"), **CLOSE)
+    close(var, np.quantile(losses, confidence, method="linear"))
     beyond = losses[losses >= var]
-    np.testing.assert_allclose(shortfall, beyond.mean(), **CLOSE)
+    close(shortfall, beyond.mean())
 
 
 @given(st.integers(1, 3_000), st.integers(1, 999))
-def test_a_quantile_on_an_observation_is_that_observation(steps, numerator):
+def test_a_quantile_on_an_observation_is_that_observation(steps: int, numerator: int) -> None:
     # (n - 1) x k / 1000 is whole whenever n - 1 is a multiple of 1000 / gcd(k, 1000).
     n = steps * (1000 // math.gcd(numerator, 1000)) + 1
     if n > 20_000:
@@ -102,7 +106,7 @@ def test_a_quantile_on_an_observation_is_that_observation(steps, numerator):
     np.testing.assert_allclose(shortfall, np.sort(losses)[rank:].mean(), rtol=1e-9, atol=1e-12)
 
 
-def test_losses_equal_but_for_rounding_are_all_at_the_var():
+def test_losses_equal_but_for_rounding_are_all_at_the_var() -> None:
     tied = np.array([0.1 + 0.2, 0.3, 0.3, 0.3])
     assert tied[0] > tied[1]
     losses = np.concatenate((np.zeros(76), tied, [0.9]))
@@ -111,13 +115,13 @@ def test_losses_equal_but_for_rounding_are_all_at_the_var():
     assert shortfall == pytest.approx((4 * 0.3 + 0.9) / 5, abs=1e-15)
 
 
-def test_no_loss_is_a_plain_zero():
+def test_no_loss_is_a_plain_zero() -> None:
     var, shortfall = measures.tail(np.zeros(100), 0.95)
     assert math.copysign(1, var) == 1
     assert math.copysign(1, shortfall) == 1
 
 
-def test_the_summary_is_its_parts():
+def test_the_summary_is_its_parts() -> None:
     r, levels = returns(365), np.array([0.9, 0.99])
     found = measures.summarise(r, levels)
     assert found.moments == measures.moments(r)
@@ -125,7 +129,7 @@ def test_the_summary_is_its_parts():
     assert [tuple(row) for row in found.tails] == [measures.tail(np.sort(r), c) for c in levels]
 
 
-def test_the_summary_leaves_the_returns_in_their_order():
+def test_the_summary_leaves_the_returns_in_their_order() -> None:
     r = returns(50)
     kept = r.copy()
     measures.summarise(r, np.array([0.95]))
@@ -133,15 +137,15 @@ def test_the_summary_leaves_the_returns_in_their_order():
 
 
 @pytest.mark.parametrize("size", [2, 3, 250])
-def test_beta_and_correlation_are_those_of_numpy(size):
+def test_beta_and_correlation_are_those_of_numpy(size: int) -> None:
     x, y = returns(size, 1), returns(size, 2) + 0.5 * returns(size, 1)
     covariance = np.cov(x, y)
     found = measures.relate(x, y)
-    np.testing.assert_allclose(found[0], covariance[0, 1] / covariance[1, 1], **CLOSE)
-    np.testing.assert_allclose(found[1], np.corrcoef(x, y)[0, 1], **CLOSE)
+    close(found[0], covariance[0, 1] / covariance[1, 1])
+    close(found[1], np.corrcoef(x, y)[0, 1])
 
 
-def test_what_does_not_vary_has_no_correlation():
+def test_what_does_not_vary_has_no_correlation() -> None:
     r, still = returns(50), np.full(50, 0.1)
     assert measures.relate(still, r)[0] == 0
     assert math.isnan(measures.relate(still, r)[1])
@@ -149,24 +153,24 @@ def test_what_does_not_vary_has_no_correlation():
     assert all(map(math.isnan, measures.relate(r[:1], r[:1])))
 
 
-def test_correlations_are_those_of_numpy():
+def test_correlations_are_those_of_numpy() -> None:
     r = returns(365 * 7).reshape(365, 7) @ np.random.default_rng(3).normal(size=(7, 7))
-    np.testing.assert_allclose(measures.correlations(r), np.corrcoef(r.T), **CLOSE)
+    close(measures.correlations(r), np.corrcoef(r.T))
 
 
-def test_an_asset_that_does_not_vary_blanks_only_its_own_row_and_column():
+def test_an_asset_that_does_not_vary_blanks_only_its_own_row_and_column() -> None:
     r = returns(90).reshape(30, 3)
     r[:, 1] = 0.1
     found = measures.correlations(r)
     assert np.isnan(found[1]).all()
     assert np.isnan(found[:, 1]).all()
-    np.testing.assert_allclose(
-        found[np.ix_([0, 2], [0, 2])], np.corrcoef(r[:, 0], r[:, 2]), **CLOSE
-    )
+    close(found[np.ix_([0, 2], [0, 2])], np.corrcoef(r[:, 0], r[:, 2]))
 
 
 @given(arrays(np.float64, (12, 4), elements=st.floats(-0.9, 2.0)))
-def test_correlations_are_symmetric_with_a_unit_diagonal_and_positive_semidefinite(r):
+def test_correlations_are_symmetric_with_a_unit_diagonal_and_positive_semidefinite(
+    r: FloatArray,
+) -> None:
     found = measures.correlations(r)
     np.testing.assert_array_equal(found, found.T)
     varies = ~np.isnan(np.diag(found))
@@ -174,19 +178,19 @@ def test_correlations_are_symmetric_with_a_unit_diagonal_and_positive_semidefini
     assert np.linalg.eigvalsh(found[np.ix_(varies, varies)]).min(initial=0) > -1e-12
 
 
-def test_combining_is_the_matrix_product():
+def test_combining_is_the_matrix_product() -> None:
     r, w = returns(365 * 20).reshape(365, 20), returns(20, 4)
-    np.testing.assert_allclose(measures.combine(r, w), r @ w, **CLOSE)
+    close(measures.combine(r, w), r @ w)
 
 
-def test_compounding_one_return_gives_it_back_exactly():
+def test_compounding_one_return_gives_it_back_exactly() -> None:
     r = returns(100)
     found = measures.compound(r, np.arange(100), np.arange(100) + 1)
     np.testing.assert_array_equal(found, r)
 
 
-def test_compounding_is_the_product_of_growth():
+def test_compounding_is_the_product_of_growth() -> None:
     r = returns(9)
     found = measures.compound(r, np.array([0, 2, 5, 9]), np.array([2, 5, 9, 9]))
     expected = [np.prod(1 + part) - 1 for part in (r[:2], r[2:5], r[5:], r[:0])]
-    np.testing.assert_allclose(found, expected, **CLOSE)
+    close(found, expected)

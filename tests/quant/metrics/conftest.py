@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from seawall.quant.types import FloatArray
+
 
 @pytest.fixture
-def market() -> np.ndarray:
+def market() -> FloatArray:
     """(365, 6) daily returns with fat tails and a common factor; the last asset is a stablecoin."""
     rng = np.random.default_rng(11)
     common = rng.standard_t(4, (365, 1)) * 0.02

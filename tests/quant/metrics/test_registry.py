@@ -7,6 +7,7 @@ import pytest
 
 from seawall.quant.metrics.metric import too_few
 from seawall.quant.metrics.registry import REGISTRY
+from seawall.quant.types import FloatArray
 
 OF_RETURNS = [
     slug
@@ -17,16 +18,16 @@ OF_RETURNS = [
 OF_PAIRS = ["beta", "correlation_btc", "correlation_sp500"]
 
 
-def varied(size: int) -> np.ndarray:
+def varied(size: int) -> FloatArray:
     return np.random.default_rng(2).normal(0, 0.02, size) - 0.001
 
 
-def test_slugs_are_what_the_records_are_filed_under():
+def test_slugs_are_what_the_records_are_filed_under() -> None:
     assert all(slug == metric.slug for slug, metric in REGISTRY.items())
 
 
 @pytest.mark.parametrize("slug", REGISTRY)
-def test_each_record_is_complete(slug):
+def test_each_record_is_complete(slug: str) -> None:
     metric = REGISTRY[slug]
     assert metric.name
     assert metric.formula
@@ -35,7 +36,7 @@ def test_each_record_is_complete(slug):
 
 
 @pytest.mark.parametrize("slug", OF_RETURNS)
-def test_the_minimum_of_observations_is_where_a_metric_begins(slug):
+def test_the_minimum_of_observations_is_where_a_metric_begins(slug: str) -> None:
     metric = REGISTRY[slug]
     assert math.isnan(metric.function(varied(metric.min_observations - 1)))
     # Two returns of which one is a loss, for the ratios.
@@ -43,7 +44,7 @@ def test_the_minimum_of_observations_is_where_a_metric_begins(slug):
 
 
 @pytest.mark.parametrize("slug", OF_PAIRS)
-def test_the_minimum_of_pairs_is_where_a_metric_begins(slug):
+def test_the_minimum_of_pairs_is_where_a_metric_begins(slug: str) -> None:
     metric = REGISTRY[slug]
     x, y = varied(10), np.cos(np.arange(10.0))
     n = metric.min_observations
@@ -51,12 +52,12 @@ def test_the_minimum_of_pairs_is_where_a_metric_begins(slug):
     assert math.isfinite(metric.function(x[:n], y[:n]))
 
 
-def test_it_cannot_be_changed():
+def test_it_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         REGISTRY["beta"] = REGISTRY["volatility"]  # type: ignore[index]
 
 
-def test_reasons_name_what_is_needed():
+def test_reasons_name_what_is_needed() -> None:
     assert too_few(2, 1) == "needs at least 2 observations, has 1"
     assert too_few(1, 0) == "needs at least 1 observation, has 0"
     assert too_few(2, 2) == ""

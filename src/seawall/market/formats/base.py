@@ -101,12 +101,14 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The fields as read, one series each, of the rows that could be read.
+    """The rows that could be read, and those that could not.
 
-    `lines` is each row's line in the file (in Arrow and Parquet its number), from 1. Times, sides
-    and trade ids are as the file has them, everything else is Float64 with null where it is empty.
+    `times` are microseconds since 1970 UTC, `lines` each row's line in the file (in Arrow and
+    Parquet its number), from 1. Of `columns`, sides and trade ids are as the file has them, the
+    others Float64 with null where a cell is empty.
     """
 
+    times: Ints
     columns: Mapping[str, pl.Series]
     lines: Ints
     rejected: tuple[Rejected, ...] = ()

@@ -9,10 +9,11 @@ import polars as pl
 from seawall.core.errors import InvalidError, name_some
 from seawall.market.formats import columns
 from seawall.market.formats.base import Container, Content, Format, Layout, Sample, Table
-from seawall.market.formats.rows import with_numbers
+from seawall.market.formats.readable import readable
 
 MAX_ROWS = 30_000_000
-_ARROW_MARK, _PARQUET_MARK = b"ARROW1", b"PAR1"
+_MARKS = {Container.ARROW: b"ARROW1", Container.PARQUET: b"PAR1"}
+"""What such a file both begins and ends with."""
 _READERS: dict[Container, Callable[..., pl.DataFrame]] = {
     Container.ARROW: pl.read_ipc,
     Container.PARQUET: pl.read_parquet,
@@ -31,9 +32,8 @@ PARQUET = Format("parquet", "Parquet of candles or trades", recognise, Container
 
 def container_of(data: bytes) -> Container:
     """Tell by its first bytes how a content holds its table."""
-    if data.startswith(_ARROW_MARK):
-        return Container.ARROW
-    return Container.PARQUET if data.startswith(_PARQUET_MARK) else Container.TEXT
+    found = (container for container, mark in _MARKS.items() if data.startswith(mark))
+    return next(found, Container.TEXT)
 
 
 def read_frame(content: Content, container: Container) -> pl.DataFrame:
@@ -42,12 +42,14 @@ def read_frame(content: Content, container: Container) -> pl.DataFrame:
     Raises:
         InvalidError: it is damaged, empty, or too large.
     """
+    if not content.data.endswith(_MARKS[container]):
+        raise InvalidError(f"{content.label} is truncated {container}.", hint="Fetch it again.")
     try:
         frame = _READERS[container](io.BytesIO(content.data), n_rows=MAX_ROWS + 1)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise InvalidError(
-            f"{content.label} is damaged or truncated {container}: {reason}.",
+            f"{content.label} is damaged {container}: {reason}.",
             hint="Fetch it again.",
         ) from error
     if frame.height > MAX_ROWS:
@@ -70,7 +72,7 @@ def read_table(frame: pl.DataFrame, layout: Layout, label: str) -> Table:
     if wrong:
         raise InvalidError(f"{label}: columns of a type that is not taken: {name_some(wrong)}.")
     taken = {field: _taken(field, column) for field, column in found.items()}
-    return with_numbers(Table(taken, np.arange(1, frame.height + 1)))
+    return readable(taken, np.arange(1, frame.height + 1))
 
 
 def _is_odd(field: str, column: pl.Series) -> bool:

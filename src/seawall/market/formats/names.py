@@ -16,18 +16,17 @@ from seawall.market.formats.spacing import Stated
 from seawall.market.schemas import SeriesKind, Timeframe
 
 _T = TypeVar("_T")
-EXCHANGES = frozenset(
+_EXCHANGES = (
     "binance binanceus bitfinex bitflyer bitget bitmart bitmex bitstamp bittrex bybit coinbase "
     "cryptocom deribit gateio gemini hitbtc htx huobi kraken kucoin mexc okx poloniex upbit "
-    "yahoo".split()  # noqa: SIM905 - words, not punctuation
+    "yahoo"
 )
+EXCHANGES = frozenset(_EXCHANGES.split())
 _ALIASES = {"gdax": "coinbase", "coinbasepro": "coinbase", "okex": "okx"}
-_SUFFIXES = frozenset(
-    "csv tsv txt gz zip feather arrow ipc parquet pq".split()  # noqa: SIM905 - as above
-)
-_WORDS = frozenset(
+_SUFFIXES = "csv tsv txt gz zip feather arrow ipc parquet pq"
+_WORDS = (
     "ohlc ohlcv kline klines candle candles trade trades quote quotes price prices close closes "
-    "data history historical index spot futures export".split()  # noqa: SIM905 - as above
+    "data history historical index spot futures export"
 )
 _UNITS = {
     "s": "s",
@@ -91,7 +90,7 @@ def _first(found: Iterator[_T | None]) -> _T | None:
 
 
 def _tokens(name: str) -> list[str]:
-    while (found := _EXTENSION.search(name)) and found[1].lower() in _SUFFIXES:
+    while (found := _EXTENSION.search(name)) and found[1].lower() in _SUFFIXES.split():
         name = name[: found.start()]
     return _TOKEN.findall(name)
 
@@ -146,7 +145,7 @@ def _is_other(token: str) -> bool:
     lower = token.lower()
     found = _LENGTH.fullmatch(lower)
     is_length = bool(found and found[2] in _UNITS and (found[1] or len(found[2]) > 1))
-    known = lower in _WORDS or lower in EXCHANGES or lower in _ALIASES
+    known = lower in _WORDS.split() or lower in EXCHANGES or lower in _ALIASES
     return token.isdecimal() or is_length or known or not token.isascii()
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seawall.core.time import to_micros as instant_micros
+from seawall.core.time import to_micros
 from seawall.market.formats.base import Ints, Layout, Table
 from seawall.market.formats.cells import number
-from seawall.market.formats.times import UNREADABLE, show, to_micros
+from seawall.market.formats.times import show
 from seawall.market.formats.verdicts import Verdicts
 from seawall.market.schemas import DTYPES, Records, SeriesKind
 
-EARLIEST = instant_micros(datetime(2009, 1, 1))  # noqa: DTZ001 - a naive one is UTC
+EARLIEST = to_micros(datetime(2009, 1, 1))  # noqa: DTZ001 - a naive one is UTC
 """Before Bitcoin's first block there was nothing to price."""
 NOISE = 1e-9
 """By how much, relatively, an open or close may lie outside of low to high: float32 noise."""
@@ -42,9 +42,8 @@ def to_records(
     widened by float noise to hold their open and close.
     """
     records = np.empty(len(table.lines), DTYPES[layout.kind])
-    micros = to_micros(table.columns["time"], layout.day)
-    _check_times(micros, table.columns["time"], instant_micros(now), verdicts)
-    records["time"] = micros.view("<M8[us]")
+    records["time"] = table.times.view("<M8[us]")
+    _check_times(table.times, to_micros(now), verdicts)
     for field in _PRICES[layout.kind]:
         records[field] = _floats(table, field)
         _check_price(records[field], field, verdicts, may_miss=field in layout.optional)
@@ -83,12 +82,7 @@ def _whole(values: NDArray[np.float64]) -> Ints:
     return np.where(fits, values, 0).astype(np.int64)
 
 
-def _check_times(micros: Ints, raw: pl.Series, now: int, verdicts: Verdicts) -> None:
-    def unreadable(row: int) -> str:
-        text = raw[row]
-        return "time is missing" if text in (None, "") else f"time {str(text)[:40]!r} is not a time"
-
-    verdicts.reject(micros == UNREADABLE, unreadable)
+def _check_times(micros: Ints, now: int, verdicts: Verdicts) -> None:
     verdicts.reject(micros < EARLIEST, lambda row: f"time {show(micros[row])} is before 2009")
     verdicts.reject(micros > now, lambda row: f"time {show(micros[row])} is in the future")
 

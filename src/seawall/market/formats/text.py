@@ -30,10 +30,6 @@ class Text:
     lines: tuple[int, ...]
     """On which lines the sample's rows begin."""
 
-    def rows(self) -> Iterator[Row]:
-        """Yield each row that is not blank."""
-        return _rows(self.data, self.separator, self.label)
-
     def first_data_line(self, *, has_header: bool) -> int:
         """Return the line of the first row below the header.
 
@@ -55,7 +51,7 @@ def read_text(content: Content) -> Text:
     head = data[:_SAMPLE_BYTES]
     separator = _separator(head.decode(errors="replace"))
     rows: list[Row] = []
-    for row in _rows(head, separator, content.label):
+    for row in split_rows(head, separator, content.label):
         rows.append(row)
         if len(rows) == 2:  # noqa: PLR2004 - a header and a row of data
             break
@@ -102,16 +98,21 @@ def _separator(head: str) -> str:
     return max(SEPARATORS, key=bare.count)
 
 
-def _rows(data: bytes, separator: str, label: str) -> Iterator[Row]:
+def split_rows(data: bytes, separator: str, label: str, line: int = 1) -> Iterator[Row]:
+    """Yield each row that is not blank; `line` is that on which the data begins.
+
+    Raises:
+        InvalidError: a quotation mark is not closed.
+    """
+    before = line - 1
     # Not split by the text layer, which knows more line endings than \n.
     stream = io.TextIOWrapper(io.BytesIO(data), "utf-8", errors="replace", newline="\n")
     reader = csv.reader(stream, delimiter=separator, strict=True)
-    line = 1
     try:
         for fields in reader:
             if len(fields) > 1 or (fields and fields[0].strip()):
                 yield line, fields
-            line = reader.line_num + 1
+            line = before + reader.line_num + 1
     except csv.Error as error:
         raise InvalidError(
             f"{label}: the row that begins on line {line} cannot be read: {error}.",

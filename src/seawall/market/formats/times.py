@@ -39,9 +39,9 @@ def is_time(text: str) -> bool:
     return is_epoch(text) or bool(_ISO.fullmatch(text.strip()))
 
 
-def show(micros: int) -> str:
+def show(micros: int | np.int64) -> str:
     """Write an instant for a message, like 2024-01-31T12:00:00Z."""
-    text = str(np.datetime64(micros, "us"))
+    text = str(np.datetime64(int(micros), "us"))
     return text.removesuffix(".000000") + "Z"
 
 

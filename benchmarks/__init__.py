@@ -1,0 +1,1 @@
+"""Benchmarks: each measures Seawall beside an alternative in the same run."""

@@ -1,0 +1,147 @@
+"""What tests share: one real server for the whole run, and a fresh database for each test."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from seawall.db import database, migrate
+from seawall.db.credentials import Access
+from seawall.db.database import Location
+from seawall.db.engine import create_engine
+from seawall.db.server import Server
+from seawall.db.session import transaction
+from seawall.identity.owner import OWNER_ID, ensure_owner
+
+ROOT = "SEAWALL_TEST_ROOT"
+BIN_DIR = "SEAWALL_TEST_BIN_DIR"
+"""Runs the whole suite on the PostgreSQL of this folder, one with TimescaleDB for example."""
+TEMPLATE = "seawall_template"
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+# Tests may lose the server, not time: it is thrown away at the end.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def _server() -> Server:
+    chosen = os.environ.get(BIN_DIR)
+    return Server(
+        Path(os.environ[ROOT]) / "home", bin_dir=Path(chosen) if chosen else None, settings=FAST
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the folder of this run, in the process that starts the others."""
+    for name in [each for each in os.environ if each.startswith("SEAWALL_")]:
+        if not name.startswith("SEAWALL_TEST_"):
+            del os.environ[name]
+    if not hasattr(config, "workerinput"):
+        os.environ[ROOT] = tempfile.mkdtemp(prefix="seawall-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server and remove its folder, once all workers are done."""
+    if hasattr(config, "workerinput"):
+        return
+    root = Path(os.environ[ROOT])
+    pointer = root / "home" / "postgres.location"
+    _server().stop()
+    if pointer.exists():
+        shutil.rmtree(pointer.read_text(encoding="utf-8").strip(), ignore_errors=True)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def access() -> Access:
+    """A running server, shared by all workers, with a migrated template database."""
+    root = Path(os.environ[ROOT])
+    with (root / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = _server().ensure()
+        ready = root / "template.ready"
+        if not ready.exists():
+            asyncio.run(database.prepare(_location(found, TEMPLATE)))
+            ready.touch()
+    return found
+
+
+def _location(access: Access, name: str) -> Location:
+    return Location(
+        name=name,
+        url=access.url(name),
+        admin_url=access.url(name, as_admin=True),
+        maintenance_url=access.url("postgres", as_admin=True),
+        app_password=access.app_password,
+    )
+
+
+async def _command(url: str, statement: str) -> None:
+    engine = create_engine(url, role=None, pooled=False)
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+@pytest.fixture
+def empty_location(access: Access) -> Iterator[Location]:
+    """The place of a database that is not there yet, and is dropped afterwards."""
+    found = _location(access, f"test_{uuid4().hex}")
+    yield found
+    drop = f"DROP DATABASE IF EXISTS {found.name} WITH (FORCE)"
+    asyncio.run(_command(found.maintenance_url, drop))
+
+
+@pytest.fixture
+def location(empty_location: Location) -> Location:
+    """A migrated database of the test's own."""
+    copy = f"CREATE DATABASE {empty_location.name} TEMPLATE {TEMPLATE}"
+    asyncio.run(_command(empty_location.maintenance_url, copy))
+    return empty_location
+
+
+@pytest.fixture
+async def engine(location: Location) -> AsyncIterator[AsyncEngine]:
+    """An engine on the test's database, as the application."""
+    made = create_engine(location.url)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+async def session(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """One transaction as the owner, committed at the test's end."""
+    async with transaction(engine, OWNER_ID) as opened:
+        await ensure_owner(opened)
+        yield opened
+
+
+@pytest.fixture
+def installation(location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
+    """The environment of a command line on the test's database."""
+    monkeypatch.setenv("SEAWALL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SEAWALL_DATABASE__URL", location.url)
+    monkeypatch.setenv("SEAWALL_DATABASE__ADMIN_URL", location.admin_url)
+    return replace(location, app_password=None)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real market data beside the project; skips where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("no real market data in ../shared/data")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def needed_version() -> str:
+    """The revision that this release needs."""
+    return migrate.head()
