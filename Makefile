@@ -18,13 +18,13 @@ setup-dev: $(VENV)/.dev
 setup-bench: $(VENV)/.bench
 
 $(VENV)/.core: $(CORE) pyproject.toml scripts/setup.sh
-	@scripts/setup.sh $(VENV) core $(CORE)
+	@scripts/setup.sh $(VENV) core
 
 $(VENV)/.dev: $(DEV) pyproject.toml scripts/setup.sh
-	@scripts/setup.sh $(VENV) dev $(DEV)
+	@scripts/setup.sh $(VENV) dev
 
 $(VENV)/.bench: $(BENCH) pyproject.toml scripts/setup.sh
-	@scripts/setup.sh $(VENV) bench $(BENCH)
+	@scripts/setup.sh $(VENV) bench
 
 demo: setup ## Fill a simulated sample and print a portfolio's risk report
 	@$(BIN)/seawall demo

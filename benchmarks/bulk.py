@@ -1,6 +1,5 @@
 """The bulk path in and out of PostgreSQL, beside the server's own COPY of a file."""
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -9,6 +8,7 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
+import uvloop
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -39,7 +39,7 @@ READ_QUERY = (
 def bulk_write() -> list[Result]:
     """Write a million candles from an array, and from a file by the server itself."""
     with installation() as location:
-        return asyncio.run(_bulk_write(location))
+        return uvloop.run(_bulk_write(location))
 
 
 async def _bulk_write(location: Location) -> list[Result]:
@@ -48,13 +48,17 @@ async def _bulk_write(location: Location) -> list[Result]:
     folder = _server_folder()
     try:
         await _fill(engine, records)
-        await _run(engine, f"COPY (SELECT {STORED} FROM candles) TO '{folder}/rows' (FORMAT binary)")
+        await _run(
+            engine, f"COPY (SELECT {STORED} FROM candles) TO '{folder}/rows' (FORMAT binary)"
+        )
         ours, peer = [], []
         for _ in range(RUNS):
             await _empty(engine)
             peer.append(
                 await _timed(
-                    lambda: _run(engine, f"COPY candles ({STORED}) FROM '{folder}/rows' (FORMAT binary)")
+                    lambda: _run(
+                        engine, f"COPY candles ({STORED}) FROM '{folder}/rows' (FORMAT binary)"
+                    )
                 )
             )
             await _empty(engine)
@@ -68,7 +72,7 @@ async def _bulk_write(location: Location) -> list[Result]:
 def bulk_read() -> list[Result]:
     """Read a million candles into arrays, beside COPY to a file and SQLAlchemy."""
     with installation() as location:
-        return asyncio.run(_bulk_read(location))
+        return uvloop.run(_bulk_read(location))
 
 
 async def _bulk_read(location: Location) -> list[Result]:
@@ -102,9 +106,7 @@ def _server_folder() -> Path:
 
 
 def _rates(name: str, peer: str, seconds: float, peer_seconds: float) -> Result:
-    return Result(
-        name, ROWS / seconds, "rows/s", peer, ROWS / peer_seconds, peer_seconds / seconds
-    )
+    return Result(name, ROWS / seconds, "rows/s", peer, ROWS / peer_seconds, peer_seconds / seconds)
 
 
 async def _timed(work: Callable[[], Awaitable[object]]) -> float:
@@ -147,7 +149,9 @@ async def _read_with_sqlalchemy(engine: AsyncEngine) -> None:
     async with AsyncSession(engine) as session:
         rows = (await session.execute(query.order_by(Candle.time))).all()
     arrays = [
-        np.array([each.replace(tzinfo=None) for each in column], "<M8[us]") if at == 0 else np.array(column)
+        np.array([each.replace(tzinfo=None) for each in column], "<M8[us]")
+        if at == 0
+        else np.array(column)
         for at, column in enumerate(zip(*rows, strict=True))
     ]
     assert len(arrays[0]) == ROWS

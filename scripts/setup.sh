@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
 # Make a virtual environment and install locked requirements, each file checked by its hashes.
-# usage: setup.sh VENV GROUP REQUIREMENTS…
+# A larger group holds the smaller ones; asking for a smaller one later keeps the larger.
+# usage: setup.sh VENV core|dev|bench
 set -euo pipefail
 venv=$1 group=$2
-shift 2
+
+[ "$group" = core ] && [ -e "$venv/.dev" ] && group=dev
+[ "$group" = dev ] && [ -e "$venv/.bench" ] && group=bench
+files=(requirements/build.txt requirements/core.txt)
+[ "$group" = core ] || files+=(requirements/dev.txt)
+[ "$group" = bench ] && files+=(requirements/bench.txt)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -43,12 +49,11 @@ if [ ! -x "$venv/bin/uv" ]; then
 fi
 say "Installing the locked $group dependencies into $venv"
 export VIRTUAL_ENV=$PWD/$venv
-"$venv/bin/uv" pip sync --quiet --require-hashes "$@"
+"$venv/bin/uv" pip sync --quiet --require-hashes "${files[@]}"
 "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .
 
-# A larger group holds the smaller ones, so that going back to them changes nothing.
 case $group in
     bench) touch "$venv/.core" "$venv/.dev" "$venv/.bench" ;;
-    dev) rm -f "$venv/.bench" && touch "$venv/.core" "$venv/.dev" ;;
-    *) rm -f "$venv/.dev" "$venv/.bench" && touch "$venv/.core" ;;
+    dev) touch "$venv/.core" "$venv/.dev" ;;
+    core) touch "$venv/.core" ;;
 esac

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seawall.db.binaries import Binaries
-from seawall.db.configuration import _memory, render, server_settings
+from seawall.db.configuration import memory_settings, render, server_settings
 
 GIGABYTE = 1 << 30
 
@@ -16,14 +16,14 @@ def megabytes(setting: str) -> int:
 
 
 def test_memory_grows_with_the_machine_up_to_a_bound() -> None:
-    assert _memory(GIGABYTE)["shared_buffers"] == "128MB"
-    assert _memory(4 * GIGABYTE)["shared_buffers"] == "512MB"
-    assert _memory(256 * GIGABYTE)["shared_buffers"] == "1024MB"
+    assert memory_settings(GIGABYTE)["shared_buffers"] == "128MB"
+    assert memory_settings(4 * GIGABYTE)["shared_buffers"] == "512MB"
+    assert memory_settings(256 * GIGABYTE)["shared_buffers"] == "1024MB"
 
 
 @given(st.integers(GIGABYTE // 4, 1 << 44))
 def test_memory_never_takes_the_whole_machine(total: int) -> None:
-    memory = _memory(total)
+    memory = memory_settings(total)
     assert megabytes(memory["shared_buffers"]) << 20 <= total // 4
     assert megabytes(memory["work_mem"]) >= 4
 

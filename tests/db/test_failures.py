@@ -7,15 +7,17 @@ import pytest
 
 from seawall.db.failures import LINES_SHOWN, explain, explain_os_error, telling_lines
 
-FOLDER = Path("/tmp")
+FOLDER = Path("/")
 
 
 @pytest.mark.parametrize(
     ("said", "cause", "hint"),
     [
         (
-            'could not bind IPv4 address "127.0.0.1": Address already in use\n'
-            "FATAL:  could not create any TCP/IP sockets",
+            (
+                'could not bind IPv4 address "127.0.0.1": Address already in use\n'
+                "FATAL:  could not create any TCP/IP sockets"
+            ),
             "TCP port 5555 on 127.0.0.1 is in use",
             "another port",
         ),
@@ -35,8 +37,10 @@ FOLDER = Path("/tmp")
             "memory",
         ),
         (
-            "FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use\n"
-            "HINT:  Terminate any old server processes",
+            (
+                "FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use\n"
+                "HINT:  Terminate any old server processes"
+            ),
             "still at work",
             "Wait",
         ),
@@ -46,15 +50,19 @@ FOLDER = Path("/tmp")
             "shorter",
         ),
         (
-            "FATAL:  database files are incompatible with server\n"
-            "DETAIL:  The data directory was initialized by PostgreSQL version 14, which is not"
-            " compatible with this version 15.18.",
+            (
+                "FATAL:  database files are incompatible with server\n"
+                "DETAIL:  The data directory was initialized by PostgreSQL version 14, which is not"
+                " compatible with this version 15.18."
+            ),
             "another version",
             "version it was made by",
         ),
         (
-            'LOG:  unrecognized configuration parameter "x"\n'
-            'FATAL:  configuration file "seawall.conf" contains errors',
+            (
+                'LOG:  unrecognized configuration parameter "x"\n'
+                'FATAL:  configuration file "seawall.conf" contains errors'
+            ),
             "refused one of its settings",
             "Correct",
         ),

@@ -57,7 +57,7 @@ def status(as_json: Json = False) -> None:
     if as_json:
         print_json(facts)
         return
-    shown = table("Database", "", "")
+    shown = table("", "")
     for name, value in facts.items():
         shown.add_row(name.replace("_", " "), _written(name, value))
     console().print(shown)

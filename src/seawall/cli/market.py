@@ -181,7 +181,6 @@ def coverage(
         print_json({"series": found})
         return
     shown = table(
-        "Held market data",
         "Symbol",
         "Exchange",
         "Series",

@@ -65,7 +65,7 @@ def doctor(as_json: Json = False) -> int:
     if as_json:
         print_json({"healthy": healthy, "checks": checks})
     else:
-        shown = table("Doctor", "", "Check", "Found", "What to do")
+        shown = table("", "Check", "Found", "What to do")
         for check in checks:
             shown.add_row("ok" if check.ok else "FAIL", check.name, check.found, check.advice)
         console().print(shown)

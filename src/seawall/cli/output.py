@@ -90,12 +90,12 @@ def console() -> "Console":
     return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 120)
 
 
-def table(title: str, *columns: str) -> "Table":
+def table(*columns: str) -> "Table":
     """Begin a table; a column whose name starts with > holds numbers and is right-aligned."""
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         if column.startswith(">"):
             made.add_column(column[1:], justify="right", no_wrap=True)
@@ -152,8 +152,9 @@ def quantity(value: Decimal) -> str:
 
 def day(moment: datetime) -> str:
     """Write an instant for a table: its date, with the time when it is not midnight."""
-    return f"{moment:%Y-%m-%d}" if moment.time() == moment.min.time() else f"{moment:%Y-%m-%d %H:%M}"
-
+    return (
+        f"{moment:%Y-%m-%d}" if moment.time() == moment.min.time() else f"{moment:%Y-%m-%d %H:%M}"
+    )
 
 
 def age(seconds: float | None) -> str:

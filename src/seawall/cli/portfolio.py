@@ -51,7 +51,7 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print_json({"portfolios": found})
         return
-    shown = table("Portfolios", "Name", "Description", "Made")
+    shown = table("Name", "Description", "Made")
     for each in found:
         shown.add_row(each.name, each.description, output.day(each.created_at))
     console().print(shown)
@@ -127,7 +127,9 @@ def show(
     from seawall.portfolios.schemas import LotMethod
 
     if lots not in set(LotMethod):
-        raise typer.BadParameter(f"{lots!r} is not one of {', '.join(LotMethod)}", param_hint="--lots")
+        raise typer.BadParameter(
+            f"{lots!r} is not one of {', '.join(LotMethod)}", param_hint="--lots"
+        )
     valuation, performance = run(_show(name, as_of, lots))
     if as_json:
         print_json(_document(valuation, performance))
@@ -197,8 +199,9 @@ def _holding_document(each: "ValuedHolding", valuation: "Valuation") -> dict[str
 def _print_show(valuation: "Valuation", performance: "TimeWeightedReturn") -> None:
     state = valuation.state
     when = f"{valuation.moment.as_of:%Y-%m-%d %H:%M} UTC"
+    screen = console()
+    screen.print(f"{valuation.portfolio.name} as of {when}, {state.method} lots")
     shown = table(
-        f"{valuation.portfolio.name} as of {when}, {state.method} lots",
         "Asset",
         ">Quantity",
         ">Average cost",
@@ -223,7 +226,6 @@ def _print_show(valuation: "Valuation", performance: "TimeWeightedReturn") -> No
     for closed in (each for each in state.holdings if not each.quantity):
         realised = output.money(closed.realised_profit, signed=True)
         shown.add_row(closed.asset, "0", "-", "-", "-", "-", "-", realised)
-    screen = console()
     screen.print(shown)
     twr = performance.value
     screen.print(

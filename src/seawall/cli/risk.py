@@ -84,9 +84,7 @@ def history(name: Name, as_json: Json = False) -> None:
     if as_json:
         print_json({"reports": [document(each) for each in found]})
         return
-    shown = table(
-        f"Risk reports of {name}", "As of", "Known at", ">Window", ">Value USD", ">VaR 95 %", "Id"
-    )
+    shown = table("As of", "Known at", ">Window", ">Value USD", ">VaR 95 %", "Id")
     for each in found:
         shown.add_row(
             output.day(each.as_of),
@@ -163,13 +161,11 @@ def print_report(made: "RiskReport") -> None:
     """Print a report for a person."""
     screen = console()
     question = made.question
-    shown = table(
+    screen.print(
         f"Risk of {made.portfolio} as of {made.as_of:%Y-%m-%d %H:%M} UTC:"
-        f" {made.observations} daily returns of {question.window} asked for",
-        "Figure",
-        ">Value",
-        "",
+        f" {made.observations} daily returns of {question.window} asked for"
     )
+    shown = table("Figure", ">Value", "")
     shown.add_row("Total value", f"{output.money(made.total_value_usd)} USD", "")
     for slug, title in TITLES.items():
         value = made.figures[slug]
@@ -208,7 +204,7 @@ def _remark(made: "RiskReport", slug: str) -> str:
 
 
 def _print_holdings(screen: "Console", made: "RiskReport") -> None:
-    shown = table("Holdings", "Asset", ">Weight", ">Value USD", ">Price", "Price age", "Source")
+    shown = table("Asset", ">Weight", ">Value USD", ">Price", "Price age", "Source")
     for each in made.holdings:
         shown.add_row(
             each.asset,
@@ -225,7 +221,11 @@ def _print_matrix(screen: "Console", made: "RiskReport") -> None:
     matrix = made.correlation_matrix
     if not 1 < len(matrix.assets) <= MATRIX_LIMIT:
         return
-    shown = table("Correlations of daily returns", "", *(f">{asset}" for asset in matrix.assets))
-    for asset, row in zip(matrix.assets, matrix.values, strict=True):
-        shown.add_row(asset, *(output.number(value, 2) for value in row))
+    # Money does not vary, so it correlates with nothing and only takes space.
+    varying = [at for at, row in enumerate(matrix.values) if any(v is not None for v in row)]
+    shown = table("", *(f">{matrix.assets[at]}" for at in varying))
+    for at in varying:
+        row = matrix.values[at]
+        shown.add_row(matrix.assets[at], *(output.number(row[other], 2) for other in varying))
+    screen.print("Correlations of daily returns")
     screen.print(shown)

@@ -1,6 +1,5 @@
 """How a command gets to the database: find or start it, bring it up to date, one transaction."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -23,7 +22,9 @@ def use_demo_database() -> None:
 
 def run(work: Coroutine[object, object, T]) -> T:
     """Run a command's work to its end."""
-    return asyncio.run(work)
+    import uvloop
+
+    return uvloop.run(work)
 
 
 @asynccontextmanager

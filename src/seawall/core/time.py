@@ -24,13 +24,15 @@ def parse_time(text: str, what: str = "time") -> datetime:
     """
     stripped = text.strip()
     try:
-        parsed = datetime.fromisoformat(stripped)
-    except ValueError:
+        # A long run of digits would be read as a year and a basic-format rest.
+        if stripped.isdecimal() and len(stripped) != len("20241231"):
+            raise ValueError
+        return as_utc(datetime.fromisoformat(stripped))
+    except (ValueError, OverflowError):
         raise InvalidError(
             f"{what} {text!r} is not a date or time.",
             hint="Write it like 2024-12-31 or 2024-12-31T15:30:00Z.",
         ) from None
-    return as_utc(parsed)
 
 
 def as_utc(moment: datetime) -> datetime:

@@ -21,6 +21,7 @@ from seawall.core.time import from_micros
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _BLOCK_ROWS = 16_384
+_BLOCK_BYTES = 1 << 21
 _EPOCH_SHIFT = np.int64(946_684_800_000_000)
 """Microseconds from 1970-01-01 to 2000-01-01, from which PostgreSQL counts."""
 
@@ -149,28 +150,53 @@ async def read(
     Raises:
         UnavailableError: the rows did not arrive in the expected layout.
     """
-    received = bytearray()
-
-    async def collect(data: bytes) -> None:  # noqa: RUF029 - asyncpg awaits its consumer
-        received.extend(data)
-
-    await connection.copy_from_query(query, *args, output=collect, format="binary")
-    return _decode(received, columns)
+    decoder = _Decoder(columns)
+    await connection.copy_from_query(query, *args, output=decoder.feed, format="binary")
+    return decoder.finish()
 
 
-def _decode(received: bytearray, columns: Sequence[Column]) -> Records:
-    wire_dtype = _wire_dtype(columns)
-    body = len(received) - len(_HEADER) - len(_TRAILER)
-    rows, rest = divmod(body, wire_dtype.itemsize)
-    if rest or body < 0 or not received.startswith(_HEADER[:11]):
-        raise UnavailableError(
-            f"The database sent {len(received)} bytes that are not whole rows of"
-            f" {wire_dtype.itemsize} bytes."
-        )
-    wire = np.frombuffer(received, wire_dtype, rows, len(_HEADER))
-    records = np.empty(rows, record_dtype(columns))
+class _Decoder:
+    """Decodes rows block by block while the server is still sending, in cache-sized pieces."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._wire = _wire_dtype(columns)
+        self._received = bytearray()
+        self._blocks: list[Records] = []
+        self._started = False
+
+    async def feed(self, data: bytes) -> None:
+        self._received.extend(data)
+        if len(self._received) >= _BLOCK_BYTES:
+            self._decode()
+
+    def finish(self) -> Records:
+        """Return all rows; what is left after them has to be the trailer."""
+        self._decode()
+        if self._received != _TRAILER:
+            raise UnavailableError(
+                f"The database sent {len(self._received)} bytes more than whole rows of"
+                f" {self._wire.itemsize} bytes."
+            )
+        return np.concatenate(self._blocks)
+
+    def _decode(self) -> None:
+        """Take whole rows off what was received; the trailer alone is shorter than any row."""
+        start = 0 if self._started else len(_HEADER)
+        if not self._started and not self._received.startswith(_HEADER[:11]):
+            raise UnavailableError("The database sent something else than binary rows.")
+        self._started = True
+        rows = (len(self._received) - start) // self._wire.itemsize
+        end = start + rows * self._wire.itemsize
+        wire = np.frombuffer(bytes(self._received[start:end]), self._wire)
+        self._blocks.append(_decode(wire, self._columns))
+        del self._received[:end]
+
+
+def _decode(wire: Records, columns: Sequence[Column]) -> Records:
+    records = np.empty(len(wire), record_dtype(columns))
     for column in columns:
-        if rows and not (wire[f"{column.name}_length"] == column.width).all():
+        if not (wire[f"{column.name}_length"] == column.width).all():
             raise UnavailableError(f"The database sent {column.name} with an unexpected width.")
         if column.dtype.startswith("<M8"):
             records[column.name].view("<i8")[:] = wire[column.name] + _EPOCH_SHIFT

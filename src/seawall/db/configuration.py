@@ -23,7 +23,7 @@ def server_settings(
         "port": str(port if port is not None else DEFAULT_PORT),
         "unix_socket_directories": str(socket_dir),
         "unix_socket_permissions": "0700",
-        **_memory(_machine_memory()),
+        **memory_settings(_machine_memory()),
         "max_wal_size": "2GB",
         "min_wal_size": "128MB",
         "wal_compression": "on",
@@ -59,7 +59,7 @@ def _machine_memory() -> int:
     return min(physical, int(text)) if text.isdecimal() else physical
 
 
-def _memory(total: int) -> dict[str, str]:
+def memory_settings(total: int) -> dict[str, str]:
     """Share out the machine's memory, in bytes, so that Seawall's own work has most of it."""
 
     def part(divisor: int, least: int, most: int) -> str:

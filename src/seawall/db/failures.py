@@ -13,7 +13,9 @@ DISK_NEEDED = 1 << 20
 LEFTOVERS = re.compile(r"pre-existing shared memory block")
 """What a starting server says while processes of a killed one still hold its memory."""
 
-_TELLING = re.compile(r"\b(FATAL|PANIC|ERROR|WARNING|HINT|DETAIL):|error:|fatal:|could not|cannot")
+_TELLING = re.compile(
+    r"\b(FATAL|PANIC|ERROR|WARNING|HINT|DETAIL):|error:|fatal:|could not|cannot|parameter|invalid"
+)
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ \w+ \[\d+\] ")
 
 

@@ -61,7 +61,9 @@ async def create_database(admin: AsyncEngine, name: str) -> bool:
             if found:
                 return False
             await connection.execute(
-                text(f"CREATE DATABASE {_quote(connection, name)} ENCODING 'UTF8' TEMPLATE template0")
+                text(
+                    f"CREATE DATABASE {_quote(connection, name)} ENCODING 'UTF8' TEMPLATE template0"
+                )
             )
             return True
 

@@ -219,14 +219,23 @@ async def list_coverage(session: AsyncSession, *, longest: int = 5) -> list[Cove
     )
     subject, base = aliased(Asset), aliased(Asset)
     rows = await session.execute(
-        select(DataCoverage, Symbol.symbol, Exchange.code, subject.symbol,
-            func.coalesce(base.is_simulated, subject.is_simulated))
+        select(
+            DataCoverage,
+            Symbol.symbol,
+            Exchange.code,
+            subject.symbol,
+            func.coalesce(base.is_simulated, subject.is_simulated),
+        )
         .outerjoin(Symbol, Symbol.id == DataCoverage.symbol_id)
         .outerjoin(Exchange, Exchange.id == Symbol.exchange_id)
         .outerjoin(base, base.id == Symbol.base_asset_id)
         .outerjoin(subject, subject.id == DataCoverage.asset_id)
-        .order_by(func.coalesce(Symbol.symbol, subject.symbol), Exchange.code,
-            DataCoverage.kind, DataCoverage.timeframe)
+        .order_by(
+            func.coalesce(Symbol.symbol, subject.symbol),
+            Exchange.code,
+            DataCoverage.kind,
+            DataCoverage.timeframe,
+        )
     )
     return [
         Coverage(
@@ -246,9 +255,7 @@ async def list_coverage(session: AsyncSession, *, longest: int = 5) -> list[Cove
     ]
 
 
-async def _longest_gaps(
-    session: AsyncSession, longest: int
-) -> dict[int, list[tuple[Gap, str]]]:
+async def _longest_gaps(session: AsyncSession, longest: int) -> dict[int, list[tuple[Gap, str]]]:
     rank = func.row_number().over(
         partition_by=DataGap.coverage_id, order_by=(DataGap.missing.desc(), DataGap.start_time)
     )

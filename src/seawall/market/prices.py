@@ -27,7 +27,8 @@ USD = "USD"
 class Price:
     """An asset's price in USD at an instant, from when and where it is.
 
-    `source` is the pair it comes from, empty for one that is 1 by definition.
+    `source` is the pair it comes from, empty for one that is 1 by definition; `note` is what was
+    assumed.
     """
 
     usd: float
@@ -66,11 +67,11 @@ class PairPrices:
 
     def _note(self) -> str:
         if self.symbol.base.is_simulated:
-            return "Prices are simulated."
+            return "simulated prices"
         quote = self.symbol.quote.symbol
         if quote == USD:
             return ""
-        return f"{self.symbol.base.symbol} is priced in {quote}, which is taken as USD."
+        return f"priced in {quote}, which is taken as USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class AssetPrices:
         if pair is not None:
             return pair.at(moment)
         if self.asset in USD_STABLECOINS:
-            return Price(1.0, moment, note=f"{self.asset} is counted as 1 USD: no price of it is held.")
+            return Price(1.0, moment, note="counted as 1 USD, for no price of it is held")
         return None
 
 

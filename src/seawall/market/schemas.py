@@ -31,7 +31,8 @@ class Timeframe:
         found = _TIMEFRAME.fullmatch(text.strip())
         if not found:
             raise InvalidError(
-                f"timeframe {text!r} is not known.", hint="Write it like 1s, 1m, 5m, 1h, 4h, 1d, 1w."
+                f"timeframe {text!r} is not known.",
+                hint="Write it like 1s, 1m, 5m, 1h, 4h, 1d, 1w.",
             )
         return cls(int(found[1]) * _UNITS[found[2]])
 

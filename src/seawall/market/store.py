@@ -173,7 +173,11 @@ async def list_symbols_of(
 
 
 async def neighbours(
-    session: AsyncSession, table: KeyedSeries, subject: dict[str, int], first: datetime, last: datetime
+    session: AsyncSession,
+    table: KeyedSeries,
+    subject: dict[str, int],
+    first: datetime,
+    last: datetime,
 ) -> tuple[datetime | None, datetime | None]:
     """Return the last time held before `first` and the first held after `last`."""
     name = table.series.table

@@ -75,9 +75,7 @@ async def _check_database(settings: Settings) -> Check:
     try:
         found = await database.version(location)
     except SeawallError as error:
-        return Check(
-            "database", ok=False, found=error.message, advice="Run: seawall db migrate"
-        )
+        return Check("database", ok=False, found=error.message, advice="Run: seawall db migrate")
     engine = create_engine(location.url, pooled=False)
     try:
         facts = await server_facts(engine)

@@ -42,9 +42,7 @@ async def find_portfolio(session: AsyncSession, name: str) -> PortfolioRecord | 
 async def list_portfolios(session: AsyncSession) -> list[PortfolioRecord]:
     """Return the living portfolios, by name."""
     rows = await session.scalars(
-        select(Portfolio)
-        .where(Portfolio.deleted_at.is_(None))
-        .order_by(func.lower(Portfolio.name))
+        select(Portfolio).where(Portfolio.deleted_at.is_(None)).order_by(func.lower(Portfolio.name))
     )
     return [_record(row) for row in rows]
 

@@ -1,6 +1,6 @@
 """What a portfolio is worth at an instant, at the prices known then."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,11 +8,11 @@ from decimal import Decimal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
-from seawall.core.money import ZERO, divide, multiply
+from seawall.core.money import ZERO, divide, exact, multiply
 from seawall.core.time import iso
 from seawall.db.locks import clock, lock_prices
 from seawall.market import store as market_store
-from seawall.market.prices import AssetPrices, Price, read_prices
+from seawall.market.prices import FRESH_FOR, AssetPrices, Price, read_prices
 from seawall.portfolios import store
 from seawall.portfolios.ledger import replay
 from seawall.portfolios.performance import (
@@ -134,23 +134,20 @@ def _value(
         held.append(Holding(CASH, state.cash, ZERO, state.cash, ()))
         prices = prices | {CASH: AssetPrices(CASH, ())}
     priced = [(holding, prices[holding.asset].at(moment.as_of)) for holding in held]
-    values = {
-        holding.asset: multiply(holding.quantity, as_decimal(price.usd))
-        for holding, price in priced
-        if price is not None
-    }
     unpriced = tuple(holding.asset for holding, price in priced if price is None)
-    total = None if unpriced else sum(values.values(), ZERO)
-    holdings = [
-        ValuedHolding(
-            holding=holding,
-            price=price,
-            value=values.get(holding.asset),
-            unrealised_profit=None if price is None else values[holding.asset] - holding.cost_basis,
-            weight=divide(values[holding.asset], total) if total else None,
-        )
-        for holding, price in priced
-    ]
+    with exact():
+        values = {
+            holding.asset: multiply(holding.quantity, as_decimal(price.usd))
+            for holding, price in priced
+            if price is not None
+        }
+        total = None if unpriced else sum(values.values(), ZERO)
+        cost = state.totals.cost_basis + (state.cash or ZERO)
+        holdings = [
+            _value_holding(holding, price, values.get(holding.asset), total)
+            for holding, price in priced
+        ]
+        unrealised = None if total is None else total - cost
     holdings.sort(key=lambda each: (-(each.value or ZERO), each.asset))
     return Valuation(
         portfolio=portfolio,
@@ -158,10 +155,22 @@ def _value(
         state=state,
         holdings=tuple(holdings),
         total_value=total,
-        unrealised_profit=None if total is None else total - state.totals.cost_basis - (state.cash or ZERO),
+        unrealised_profit=unrealised,
         unpriced=unpriced,
         prices=prices,
-        notes=_notes(state, priced, unpriced),
+        notes=_notes(state, priced, moment, unpriced),
+    )
+
+
+def _value_holding(
+    holding: Holding, price: Price | None, value: Decimal | None, total: Decimal | None
+) -> ValuedHolding:
+    return ValuedHolding(
+        holding=holding,
+        price=price,
+        value=value,
+        unrealised_profit=None if value is None else value - holding.cost_basis,
+        weight=divide(value, total) if value is not None and total else None,
     )
 
 
@@ -172,12 +181,27 @@ def as_decimal(price: float) -> Decimal:
 
 def _notes(
     state: PortfolioState,
-    priced: Iterable[tuple[Holding, Price | None]],
+    priced: Sequence[tuple[Holding, Price | None]],
+    moment: Moment,
     unpriced: tuple[str, ...],
 ) -> tuple[str, ...]:
-    notes = [price.note for _, price in priced if price is not None and price.note]
-    missing = [f"No price of {asset} is known, so the totals are not either." for asset in unpriced]
-    return (*state.notes, *dict.fromkeys(notes), *missing)
+    notes = [*state.notes]
+    assumptions: dict[str, list[str]] = {}
+    for holding, price in priced:
+        if price is not None and price.note:
+            assumptions.setdefault(price.note, []).append(holding.asset)
+    notes += [f"{', '.join(assets)}: {note}." for note, assets in assumptions.items()]
+    stale = [
+        f"{holding.asset} since {iso(price.time)}"
+        for holding, price in priced
+        if price is not None and moment.as_of - price.time > FRESH_FOR
+    ]
+    if stale:
+        notes.append(f"Prices are stale: {', '.join(stale)}.")
+    if unpriced:
+        missing = ", ".join(unpriced)
+        notes.append(f"No price of {missing} is known, so the totals are not either.")
+    return tuple(notes)
 
 
 def measure_performance(valuation: Valuation) -> TimeWeightedReturn:

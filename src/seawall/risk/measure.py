@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import NotFoundError
+from seawall.market.prices import USD
 from seawall.portfolios.schemas import LotMethod, PortfolioRecord
 from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
 from seawall.quant.metrics.measure import Measures, measure
@@ -54,7 +56,7 @@ def _measure(
     exposure: Exposure, closes: Mapping[str, FloatArray], question: RiskQuestion
 ) -> Measures:
     history = exposure.history
-    return measure(
+    measured = measure(
         exposure.weights,
         history.returns,
         benchmark=_match(history, closes.get(question.benchmark)),
@@ -62,6 +64,13 @@ def _measure(
         sp500=_match(history, closes.get(SP500)),
         confidence=question.confidence,
     )
+    compared = {"beta": question.benchmark, "correlation_btc": BTC, "correlation_sp500": SP500}
+    unheld = {
+        slug: f"no prices of {name} are held"
+        for slug, name in compared.items()
+        if name not in closes
+    }
+    return replace(measured, reasons={**measured.reasons, **unheld})
 
 
 def _match(history: CommonReturns, closes: FloatArray | None) -> Benchmark | None:
@@ -122,13 +131,16 @@ def _holdings(valuation: Valuation, missing: Mapping[str, int]) -> tuple[PricedH
 
 
 def _notes(exposure: Exposure, question: RiskQuestion) -> tuple[str, ...]:
-    found = [
-        f"{asset} lacks {count} of the window's {question.window} daily returns;"
-        " the figures are of the days that all holdings have."
-        for asset, count in sorted(exposure.missing.items())
-    ]
-    if exposure.constant:
-        found.append(f"{', '.join(exposure.constant)}: counted as USD, with returns of 0.")
+    found = []
+    if exposure.missing:
+        lacking = ", ".join(f"{asset} {n}" for asset, n in sorted(exposure.missing.items()))
+        found.append(
+            f"Of the window's {question.window} daily returns are missing: {lacking}."
+            " The figures are of the days that all holdings have."
+        )
+    money = [asset for asset in exposure.constant if asset != USD]
+    if money:
+        found.append(f"{', '.join(money)}: counted as USD, with returns of 0.")
     return tuple(found)
 
 

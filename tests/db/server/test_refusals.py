@@ -89,7 +89,7 @@ def test_too_much_memory_is_told(home: Path, serve: Serve) -> None:
 
 
 def test_a_socket_folder_that_is_too_long_is_told(home: Path, serve: Serve) -> None:
-    settings = {"unix_socket_directories": "/tmp/" + "long/" * 30, "fsync": "off"}
+    settings = {"unix_socket_directories": "/nowhere" + "/long" * 30, "fsync": "off"}
     assert "too long" in refusal(serve(home, settings=settings)).message
 
 
@@ -127,7 +127,7 @@ def small_disk(open_folder: Path) -> Iterator[Callable[[str], Path]]:
 
     def mount(size: str) -> Path:
         options = f"size={size},mode=755"
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
         try:
             subprocess.run(command, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError):

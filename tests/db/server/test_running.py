@@ -44,7 +44,7 @@ def test_data_outlives_a_stop(home: Path, bin_dir: Path, serve: Serve, ask: Ask)
 def test_psql_takes_the_same_address(home: Path, bin_dir: Path, serve: Serve) -> None:
     server = serve(home, bin_dir=bin_dir)
     url = server.ensure().url("postgres", as_admin=True)
-    command = [server.psql(), "-X", "-A", "-t", "-c", "SELECT 6 * 7", url]
+    command = [str(server.psql()), "-X", "-A", "-t", "-c", "SELECT 6 * 7", url]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "42"
 

@@ -209,7 +209,14 @@ def _create_coverage() -> None:
 def downgrade() -> None:
     op.execute("DROP TABLE data_gaps")
     op.execute("DROP TABLE data_coverage")
-    for series in (MARKET_TRADES, QUOTES, PRICE_REVISIONS, PRICE_HISTORY, CANDLE_REVISIONS, CANDLES):
+    for series in (
+        MARKET_TRADES,
+        QUOTES,
+        PRICE_REVISIONS,
+        PRICE_HISTORY,
+        CANDLE_REVISIONS,
+        CANDLES,
+    ):
         drop_series(series)
     op.execute("DROP TABLE symbols")
     op.execute("DROP TABLE exchanges")

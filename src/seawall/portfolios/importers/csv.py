@@ -187,10 +187,7 @@ def _read_row(
 
 
 def _read_date(text: str, now: datetime) -> datetime:
-    try:
-        time = parse_time(text, "date")
-    except OverflowError:
-        raise InvalidError(f"date {text!r} is out of range.") from None
+    time = parse_time(text, "date")
     if time > now:
         raise InvalidError(f"date {text.strip()} is in the future (it is {iso(now)}).")
     # A count of milliseconds can look like a date of the 17th century.

@@ -15,10 +15,13 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     The GIL is released while it runs. Division by zero gives infinity or NaN, as in numpy. Without
     fast mathematics: the same input gives the same bits on every machine.
     """
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        kernel = numba.njit(cache=True, **options)(function)
+        return _compile(function, cache=True)
     except RuntimeError:
         # Neither the package's folder nor the user's cache can be written to.
-        kernel = numba.njit(**options)(function)
+        return _compile(function, cache=False)
+
+
+def _compile(function: Callable[P, R], *, cache: bool) -> Callable[P, R]:
+    kernel = numba.njit(cache=cache, nogil=True, error_model="numpy")(function)
     return cast(Callable[P, R], kernel)
