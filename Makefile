@@ -37,7 +37,7 @@ check: setup-dev ## Lint, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests benchmarks scripts
+	$(BIN)/mypy --explicit-package-bases tests benchmarks scripts
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory docs-check
 

@@ -30,6 +30,7 @@ INGESTED = Column("ingested_at", "<M8[us]")
 CONSTANTS = {SYMBOL: 1, TIMEFRAME: 60, INGESTED: np.datetime64(now().replace(tzinfo=None), "us")}
 COLUMNS = store.CANDLES.columns
 STORED = ", ".join(column.name for column in (*CONSTANTS, *COLUMNS))
+ALL_ROWS = f"SELECT {STORED} FROM candles"  # noqa: S608 - our own column names
 READ_QUERY = (
     f"SELECT {bulk.select_list(COLUMNS)} FROM candles"  # noqa: S608 - our own column names
     " WHERE symbol_id = 1 AND timeframe = 60 ORDER BY time"
@@ -48,9 +49,7 @@ async def _bulk_write(location: Location) -> list[Result]:
     folder = _server_folder()
     try:
         await _fill(engine, records)
-        await _run(
-            engine, f"COPY (SELECT {STORED} FROM candles) TO '{folder}/rows' (FORMAT binary)"
-        )
+        await _run(engine, f"COPY ({ALL_ROWS}) TO '{folder}/rows' (FORMAT binary)")
         ours, peer = [], []
         for _ in range(RUNS):
             await _empty(engine)
@@ -81,13 +80,12 @@ async def _bulk_read(location: Location) -> list[Result]:
     try:
         await _fill(engine, candles())
         await _run(engine, "VACUUM ANALYZE candles")
-        ours, peer, orm = [], [], []
+        ours, peer = [], []
         for _ in range(RUNS):
             copy = f"COPY ({READ_QUERY}) TO '{folder}/rows' (FORMAT binary)"
             peer.append(await _timed(lambda copy=copy: _run(engine, copy)))
             ours.append(await _timed(lambda: _read(engine)))
-        for _ in range(2):
-            orm.append(await _timed(lambda: _read_with_sqlalchemy(engine)))
+        orm = [await _timed(lambda: _read_with_sqlalchemy(engine)) for _ in range(2)]
     finally:
         await engine.dispose()
         shutil.rmtree(folder, ignore_errors=True)

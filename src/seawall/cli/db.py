@@ -102,7 +102,8 @@ def psql(
         print_json({"program": program, "arguments": arguments or []})
         return
     # The address holds the password, so it goes by the environment, which others cannot read.
-    os.execve(program, [program, *(arguments or [])], os.environ | _psql_environment(location.url))
+    environment = os.environ | _psql_environment(location.url)
+    os.execve(program, [program, *(arguments or [])], environment)  # noqa: S606 - it is psql
 
 
 def _psql_environment(url: str) -> dict[str, str]:

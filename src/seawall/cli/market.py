@@ -26,7 +26,7 @@ SHOWN_GAPS = 3
 
 
 @app.command("import")
-def import_(  # noqa: PLR0917 - typer hands options over by name
+def import_(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files to import.")],
     symbol: Annotated[
         str | None, typer.Option(help="What is priced, like BTC/USDT; else the file says.")

@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,29 +31,28 @@ def to_document(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
         return {field.name: to_document(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {str(key): to_document(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_document(each) for each in value]
+    return _scalar(value)
+
+
+def _scalar(value: object) -> object:
     match value:
-        case None | bool() | int():
-            return value
-        case str():
-            return str(value)
         case float():
             return value if math.isfinite(value) else None
         case Decimal():
             return plain(value)
         case datetime():
             return iso(value)
-        case date():
-            return value.isoformat()
         case timedelta():
             return value.total_seconds()
-        case UUID() | Path():
+        case str() | UUID() | Path():
             return str(value)
-        case Mapping():
-            return {str(key): to_document(each) for key, each in value.items()}
-        case list() | tuple():
-            return [to_document(each) for each in value]
-        case _:
-            raise TypeError(f"{type(value).__name__} has no form in JSON")
+        case None | bool() | int():
+            return value
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def print_json(value: object) -> None:

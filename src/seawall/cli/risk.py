@@ -46,7 +46,7 @@ TITLES = {
 
 
 @app.command("report")
-def report(  # noqa: PLR0917 - typer hands options over by name
+def report(
     name: Name,
     as_of: AsOf = None,
     window: Annotated[int, typer.Option(help="Daily returns to measure.")] = 365,

@@ -25,7 +25,7 @@ class DatabaseSettings(BaseModel):
     )
     name: str | None = Field(
         default=None,
-        description="Name of the database; `seawall` on the embedded server, else the one in `url`.",
+        description="Name of the database; else `seawall`, or the one in `url`.",
     )
     bin_dir: Path | None = Field(
         default=None,

@@ -23,16 +23,17 @@ def parse_time(text: str, what: str = "time") -> datetime:
         InvalidError: it is neither.
     """
     stripped = text.strip()
+    # A long run of digits would be read as a year with more behind it.
+    is_count = stripped.isdecimal() and len(stripped) != len("20241231")
     try:
-        # A long run of digits would be read as a year and a basic-format rest.
-        if stripped.isdecimal() and len(stripped) != len("20241231"):
-            raise ValueError
-        return as_utc(datetime.fromisoformat(stripped))
+        if not is_count:
+            return as_utc(datetime.fromisoformat(stripped))
     except (ValueError, OverflowError):
-        raise InvalidError(
-            f"{what} {text!r} is not a date or time.",
-            hint="Write it like 2024-12-31 or 2024-12-31T15:30:00Z.",
-        ) from None
+        pass
+    raise InvalidError(
+        f"{what} {text!r} is not a date or time.",
+        hint="Write it like 2024-12-31 or 2024-12-31T15:30:00Z.",
+    )
 
 
 def as_utc(moment: datetime) -> datetime:

@@ -87,10 +87,8 @@ def _null_groups(
         values = records[column.name]
         missing = np.isnan(values) if column.dtype == "<f8" else values == column.null
         pattern |= missing.astype(np.int64) << bit
-    if len(records) and (pattern == pattern[0]).all():
-        patterns = pattern[:1]
-    else:
-        patterns = np.unique(pattern)
+    same = len(records) > 0 and bool((pattern == pattern[0]).all())
+    patterns = pattern[:1] if same else np.unique(pattern)
     for found in patterns:
         absent = {column.name for bit, column in enumerate(nullable) if found >> bit & 1}
         present = tuple(column for column in columns if column.name not in absent)

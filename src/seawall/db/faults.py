@@ -14,6 +14,8 @@ from seawall.core.errors import (
     UnavailableError,
 )
 
+_Kinds = type[BaseException] | tuple[type[BaseException], ...]
+
 
 def _cause(error: BaseException) -> BaseException:
     """Return the driver's own error under SQLAlchemy's wrapping."""
@@ -23,51 +25,72 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    TimeoutError,
+)
+
+# In this order: the first family that an error is of is the one that it becomes.
+_KNOWN: tuple[tuple[_Kinds, type[SeawallError], str, str], ...] = (
+    (
+        asyncpg.DiskFullError,
+        UnavailableError,
+        "The database has no space left on its disk, and nothing was changed",
+        "Free some space, then try again. `seawall doctor` shows how much there is.",
+    ),
+    (asyncpg.InsufficientPrivilegeError, ForbiddenError, "The database refused this", ""),
+    (asyncpg.UniqueViolationError, ConflictError, "This is there already", ""),
+    (
+        (asyncpg.NumericValueOutOfRangeError, asyncpg.DatetimeFieldOverflowError),
+        InvalidError,
+        "A value does not fit into the database",
+        "",
+    ),
+    (
+        (asyncpg.DeadlockDetectedError, asyncpg.SerializationError),
+        UnavailableError,
+        "Two changes met, and this one was undone",
+        "Try again.",
+    ),
+    (
+        (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError),
+        UnavailableError,
+        "The database is not of this version of Seawall",
+        "Run `seawall db migrate`.",
+    ),
+    (
+        (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
+        UnavailableError,
+        "The database refused to log in",
+        "Check the user and password in SEAWALL_DATABASE__URL.",
+    ),
+    (
+        asyncpg.InvalidCatalogNameError,
+        UnavailableError,
+        "The database is not there",
+        "Run `seawall db migrate`.",
+    ),
+    (
+        _LOST,
+        UnavailableError,
+        "The database cannot be reached",
+        "Run `seawall doctor`; `seawall db up` starts the embedded server.",
+    ),
+)
+
+
 def translate(error: BaseException) -> SeawallError | None:
     """Return the Seawall error that a database error stands for; None when it is a bug of ours."""
     cause = _cause(error)
-    match cause:
-        case asyncpg.DiskFullError():
-            return UnavailableError(
-                "The database has no space left on its disk; nothing was changed.",
-                hint="Free some space, then try again. `seawall doctor` shows how much there is.",
-            )
-        case asyncpg.InsufficientPrivilegeError():
-            return ForbiddenError(f"The database refused this: {cause}.")
-        case asyncpg.UniqueViolationError():
-            return ConflictError(f"This is there already: {cause.detail or cause}.")
-        case asyncpg.NumericValueOutOfRangeError() | asyncpg.DatetimeFieldOverflowError():
-            return InvalidError(f"A value does not fit: {cause}.")
-        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
-            return UnavailableError("Two changes met; this one was undone.", hint="Try again.")
-        case asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError():
-            return UnavailableError(
-                f"The database is not of this version of Seawall: {cause}.",
-                hint="Run `seawall db migrate`.",
-            )
-        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
-            return UnavailableError(
-                f"The database refused to log in: {cause}.",
-                hint="Check the user and password in SEAWALL_DATABASE__URL.",
-            )
-        case asyncpg.InvalidCatalogNameError():
-            return UnavailableError(
-                f"The database is not there: {cause}.", hint="Run `seawall db migrate`."
-            )
-        case (
-            asyncpg.PostgresConnectionError()
-            | asyncpg.OperatorInterventionError()
-            | asyncpg.InsufficientResourcesError()
-            | asyncpg.ConnectionDoesNotExistError()
-            | ConnectionError()
-            | TimeoutError()
-        ):
-            return UnavailableError(
-                f"The database cannot be reached: {cause or type(cause).__name__}.",
-                hint="Run `seawall doctor`; `seawall db up` starts the embedded server.",
-            )
-        case _:
-            return None
+    for kinds, family, message, hint in _KNOWN:
+        if isinstance(cause, kinds):
+            said = getattr(cause, "detail", None) or str(cause) or type(cause).__name__
+            return family(f"{message}: {said.rstrip('.')}.", hint=hint)
+    return None
 
 
 @contextmanager

@@ -153,7 +153,8 @@ def _require_version(connection: Connection) -> None:
     number = int(connection.scalar(text("SHOW server_version_num")) or 0)
     if number // 10_000 < MINIMUM_VERSION:
         raise UnavailableError(
-            f"The server is PostgreSQL {number // 10_000}; Seawall needs {MINIMUM_VERSION} or newer.",
+            f"The server is PostgreSQL {number // 10_000};"
+            f" Seawall needs {MINIMUM_VERSION} or newer.",
             hint="Upgrade it, or unset SEAWALL_DATABASE__URL to use the embedded server.",
         )
 

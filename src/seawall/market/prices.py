@@ -86,7 +86,7 @@ class AssetPrices:
         known = [(pair, price) for pair in self.pairs if (price := pair.at(moment)) is not None]
         if not known:
             return None
-        return min(known, key=lambda each: _preference(*each, moment))[0]
+        return min(known, key=lambda each: _preference(each[0], each[1], moment))[0]
 
     def at(self, moment: datetime) -> Price | None:
         """Return the asset's price at an instant, None when nothing prices it."""

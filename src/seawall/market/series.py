@@ -73,7 +73,8 @@ async def timeframes_of(
     )
     found: dict[int, list[Timeframe]] = {}
     for symbol_id, seconds in rows:
-        found.setdefault(symbol_id, []).append(Timeframe(seconds))
+        if symbol_id is not None and seconds is not None:
+            found.setdefault(symbol_id, []).append(Timeframe(seconds))
     return found
 
 

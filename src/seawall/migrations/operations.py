@@ -31,4 +31,4 @@ def create_series(series: Series) -> None:
 def drop_series(series: Series) -> None:
     """Drop a series with all its chunks."""
     op.execute(f"DROP TABLE {series.table}")
-    op.execute(f"DELETE FROM series WHERE table_name = '{series.table}'")
+    op.execute(f"DELETE FROM series WHERE table_name = '{series.table}'")  # noqa: S608 - declared

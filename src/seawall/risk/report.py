@@ -58,8 +58,6 @@ async def recompute(session: AsyncSession, report_id: UUID) -> Recomputed:
 
 
 def _differences(kept: RiskReport, again: RiskReport) -> tuple[str, ...]:
-    found = [name for name, value in kept.figures.items() if again.figures[name] != value]
-    for name in ("total_value_usd", "correlation_matrix", "observations", "holdings", "reasons"):
-        if getattr(kept, name) != getattr(again, name):
-            found.append(name)
-    return tuple(found)
+    figures = [name for name, value in kept.figures.items() if again.figures[name] != value]
+    rest = ("total_value_usd", "correlation_matrix", "observations", "holdings", "reasons")
+    return (*figures, *(name for name in rest if getattr(kept, name) != getattr(again, name)))

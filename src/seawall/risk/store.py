@@ -127,8 +127,8 @@ async def list_reports(
     return [_report(row) for row in rows]
 
 
-def _report(row: Row[tuple[PortfolioRiskMetrics, str]]) -> RiskReport:
-    kept, name = row.tuple()
+def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
+    kept, name = row
     matrix, details = kept.correlation_matrix, kept.details
     return RiskReport(
         id=kept.id,

@@ -77,7 +77,8 @@ def upgrade() -> None:
     op.execute("""
         CREATE TABLE series (
             table_name text CONSTRAINT pk_series PRIMARY KEY,
-            chunk text NOT NULL CONSTRAINT ck_series_chunk CHECK (chunk IN ('day', 'month', 'year')),
+            chunk text NOT NULL
+                CONSTRAINT ck_series_chunk CHECK (chunk IN ('day', 'month', 'year')),
             engine text NOT NULL
                 CONSTRAINT ck_series_engine CHECK (engine IN ('native', 'timescaledb'))
         )
