@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -50,18 +50,13 @@ async def _bulk_write(location: Location) -> list[Result]:
     try:
         await _fill(engine, records)
         await _run(engine, f"COPY ({ALL_ROWS}) TO '{folder}/rows' (FORMAT binary)")
+        copy = f"COPY candles ({STORED}) FROM '{folder}/rows' (FORMAT binary)"
         ours, peer = [], []
         for _ in range(RUNS):
             await _empty(engine)
-            peer.append(
-                await _timed(
-                    lambda: _run(
-                        engine, f"COPY candles ({STORED}) FROM '{folder}/rows' (FORMAT binary)"
-                    )
-                )
-            )
+            peer.append(await _timed(_run(engine, copy)))
             await _empty(engine)
-            ours.append(await _timed(lambda: _write(engine, records)))
+            ours.append(await _timed(_write(engine, records)))
     finally:
         await engine.dispose()
         shutil.rmtree(folder, ignore_errors=True)
@@ -81,11 +76,11 @@ async def _bulk_read(location: Location) -> list[Result]:
         await _fill(engine, candles())
         await _run(engine, "VACUUM ANALYZE candles")
         ours, peer = [], []
+        copy = f"COPY ({READ_QUERY}) TO '{folder}/rows' (FORMAT binary)"
         for _ in range(RUNS):
-            copy = f"COPY ({READ_QUERY}) TO '{folder}/rows' (FORMAT binary)"
-            peer.append(await _timed(lambda copy=copy: _run(engine, copy)))
-            ours.append(await _timed(lambda: _read(engine)))
-        orm = [await _timed(lambda: _read_with_sqlalchemy(engine)) for _ in range(2)]
+            peer.append(await _timed(_run(engine, copy)))
+            ours.append(await _timed(_read(engine)))
+        orm = [await _timed(_read_with_sqlalchemy(engine)) for _ in range(2)]
     finally:
         await engine.dispose()
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,9 +102,9 @@ def _rates(name: str, peer: str, seconds: float, peer_seconds: float) -> Result:
     return Result(name, ROWS / seconds, "rows/s", peer, ROWS / peer_seconds, peer_seconds / seconds)
 
 
-async def _timed(work: Callable[[], Awaitable[object]]) -> float:
+async def _timed(work: Coroutine[object, object, object]) -> float:
     start = perf_counter()
-    await work()
+    await work
     return perf_counter() - start
 
 

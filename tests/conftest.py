@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -91,8 +92,8 @@ async def _command(url: str, statement: str) -> None:
     await engine.dispose()
 
 
-@pytest.fixture
-def empty_location(access: Access) -> Iterator[Location]:
+@contextmanager
+def _new_location(access: Access) -> Iterator[Location]:
     """The place of a database that is not there yet, and is dropped afterwards."""
     found = _location(access, f"test_{uuid4().hex}")
     yield found
@@ -100,12 +101,31 @@ def empty_location(access: Access) -> Iterator[Location]:
     asyncio.run(_command(found.maintenance_url, drop))
 
 
+def _migrate_by_copy(location: Location) -> None:
+    copy = f"CREATE DATABASE {location.name} TEMPLATE {TEMPLATE}"
+    asyncio.run(_command(location.maintenance_url, copy))
+
+
+@pytest.fixture
+def empty_location(access: Access) -> Iterator[Location]:
+    """The place of a database that is not there yet."""
+    with _new_location(access) as found:
+        yield found
+
+
 @pytest.fixture
 def location(empty_location: Location) -> Location:
     """A migrated database of the test's own."""
-    copy = f"CREATE DATABASE {empty_location.name} TEMPLATE {TEMPLATE}"
-    asyncio.run(_command(empty_location.maintenance_url, copy))
+    _migrate_by_copy(empty_location)
     return empty_location
+
+
+@pytest.fixture(scope="module")
+def module_location(access: Access) -> Iterator[Location]:
+    """A migrated database that the tests of one module share, and only read."""
+    with _new_location(access) as found:
+        _migrate_by_copy(found)
+        yield found
 
 
 @pytest.fixture

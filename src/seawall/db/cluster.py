@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import secrets
+import tempfile
 from pathlib import Path
 
 from seawall.core.errors import ConflictError, UnavailableError
@@ -18,7 +19,13 @@ POINTER = "postgres.location"
 """In a home: names the cluster's folder when that lies outside of the home."""
 BACK_REFERENCE = "home"
 """In such a folder: names the home; a folder whose home does not point to it is an orphan."""
-INITDB_OPTIONS = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums")
+INITDB_OPTIONS = (
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--data-checksums",
+    "--no-sync",
+)
 
 _LONGEST_FOLDER = 107 - len("/.s.PGSQL.65535.lock")
 _PLAIN_PATH = re.compile(r"[\w/.+-]+", re.ASCII)
@@ -67,25 +74,22 @@ def make_cluster(home: Path) -> Path:
     account = server_account(None)
     if account.is_other and not account.can_reach(home):
         return _make_outside(home, account)
-    inside = home / "postgres"
-    inside.mkdir(mode=0o700, exist_ok=True)
-    _hand_over(inside, account)
-    return inside
+    return _new_folder(home, account).rename(home / "postgres")
 
 
 def _make_outside(home: Path, account: Account) -> Path:
-    folder = make_shared_folder() / secrets.token_hex(8)
-    folder.mkdir(mode=0o700)
-    _hand_over(folder, account)
+    folder = _new_folder(make_shared_folder(), account)
     account.write(folder / BACK_REFERENCE, f"{home}\n")
     write_private(home / POINTER, str(folder))
     return folder
 
 
-def _hand_over(folder: Path, account: Account) -> None:
-    """Give a folder that was just made, and so is empty and ours, to the server's account."""
-    if account.is_other and folder.stat().st_uid == os.geteuid() and not any(folder.iterdir()):
+def _new_folder(parent: Path, account: Account) -> Path:
+    """Make a folder of mode 0700 with a random name for the server's account."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=parent))
+    if account.is_other:
         os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+    return folder
 
 
 def data_folder(cluster: Path) -> Path:
@@ -115,19 +119,24 @@ def data_major(cluster: Path) -> int | None:
 def initialise(
     cluster: Path, binaries: Binaries, account: Account, password: str, *, sync: bool
 ) -> None:
-    """Run initdb beside the data folder's place and move the result there when it is whole."""
+    """Run initdb beside the data folder's place and move the result there when it is whole.
+
+    With `sync`, the result is on the disk before it counts.
+    """
     staging = cluster / f"new-{secrets.token_hex(4)}"
     doing = "make a new cluster"
     account.run(doing, cluster, ["mkdir", staging])
     data, password_file = staging / "data", staging / "password"
-    initdb = [str(binaries.folder / "initdb"), *INITDB_OPTIONS, *([] if sync else ["--no-sync"])]
-    initdb += [f"--pgdata={data}", f"--username={ADMIN_USER}", f"--pwfile={password_file}"]
+    initdb = [str(binaries.folder / "initdb"), f"--pgdata={data}"]
+    login = [f"--username={ADMIN_USER}", f"--pwfile={password_file}"]
     try:
         account.write(password_file, f"{password}\n")
-        account.run(doing, cluster, initdb)
+        account.run(doing, cluster, [*initdb, *login, *INITDB_OPTIONS])
         settings = data / "postgresql.conf"
         text = settings.read_text(encoding="utf-8")
         account.write(settings, f"{text}\ninclude '{SETTINGS_FILE}'\n")
+        if sync:
+            account.run(doing, cluster, [*initdb, "--sync-only"])
         account.run(doing, cluster, ["mv", data, data_folder(cluster)])
     finally:
         account.attempt("rm", "-rf", staging)

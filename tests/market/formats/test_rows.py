@@ -1,8 +1,8 @@
 """The fast and the exact way of reading rows say the same, block after block."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,24 +13,24 @@ from seawall.market.schemas import ParsedFile
 Parse = Callable[..., ParsedFile]
 HEADER = "time,open,high,low,close,volume"
 
-cells = st.sampled_from(
-    ["", "1", "1.5", "2", "-1", "0", " 1", "nan", "NaN", "inf", "-inf", "1e400", "1e-400", "1e5"]
-    + [".5", "5.", "+1", "x", "1_0", "0x1", "null", "1.7976931348623157e308", "--1"]
+CELLS = (
+    " 1|1|1.5|2|-1|0|nan|NaN|inf|-inf|1e400|1e-400|1e5|.5|5.|+1|x|1_0|0x1|null|--1|"
+    "1.7976931348623157e308|"
 )
-times = st.sampled_from(
-    ["2024-01-01", "2024-01-02 00:00:00", "2024-01-03T00:00:00Z", "1704412800", "20240104", "x", ""]
-    + [" 2024-01-05", "2024-01-06 00:00:00.000", "2030-01-01", "1999-01-01", "1704585600000.0"]
+TIMES = (
+    "2024-01-01|2024-01-02 00:00:00|2024-01-03T00:00:00Z|1704412800|20240104|x| 2024-01-05|"
+    "2024-01-06 00:00:00.000|2030-01-01|1999-01-01|1704585600000.0|"
 )
+cells = st.sampled_from(CELLS.split("|"))
+times = st.sampled_from(TIMES.split("|"))
 tables = st.lists(st.tuples(times, cells, cells, cells, cells, cells).map(",".join), min_size=1)
 
 
 def is_same(left: ParsedFile, right: ParsedFile) -> bool:
-    np.testing.assert_array_equal(left.records, right.records)
-    return left == ParsedFile(**{**_fields(right), "records": left.records})
-
-
-def _fields(parsed: ParsedFile) -> dict[str, object]:
-    return {name: getattr(parsed, name) for name in ParsedFile.__slots__}
+    # Written out, because NaN is not equal to itself.
+    return str(left.records.tolist()) == str(right.records.tolist()) and (
+        replace(left, records=right.records) == right
+    )
 
 
 @given(tables)

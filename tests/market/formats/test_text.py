@@ -95,7 +95,7 @@ def test_only_a_header(parse: Parse, text: str) -> None:
 def test_no_table_at_all_shows_the_first_line(parse: Parse) -> None:
     with pytest.raises(InvalidError, match="begins with 'Dear customer'"):
         parse("BTCUSD.csv", "Dear customer\nyour account\n")
-    with pytest.raises(InvalidError, match="begins with 'a{120}…'"):
+    with pytest.raises(InvalidError, match=r"begins with 'a{120}…'"):
         parse("BTCUSD.csv", "a" * 1000)
 
 

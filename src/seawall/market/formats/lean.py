@@ -33,7 +33,7 @@ def recognise(sample: Sample) -> Layout | None:
         InvalidError: the times need a day, which no name states.
     """
     row = next((row for row in (sample.first, sample.second) if _is_bar(row)), None)
-    if row is None:
+    if row is None or not any(map(is_number, sample.first)):
         return None
     intraday = not _DATED.fullmatch(row[0])
     is_trade = len(row) == _TRADE_WIDTH

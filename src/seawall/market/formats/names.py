@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from seawall.core.errors import InvalidError
@@ -132,7 +133,7 @@ def _symbol(tokens: Sequence[str], kind: SeriesKind, hints: ParseHints) -> str |
     told = [token for token in tokens if not _is_other(token)]
     if kind is SeriesKind.PRICES:
         return plain_name(told[0]) if told and told[0].isascii() else None
-    for token, after in zip(told, [*told[1:], ""], strict=True):
+    for token, after in pairwise([*told, ""]):
         if after.upper() in QUOTES and token.upper() != after.upper():
             return f"{token.upper()}/{after.upper()}"
         pair = _pair(token, hints)

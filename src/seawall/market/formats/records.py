@@ -120,7 +120,8 @@ def _check_candles(records: Records, verdicts: Verdicts) -> int:
     verdicts.reject(
         high < low, lambda row: f"high {number(high[row])} is below low {number(low[row])}"
     )
-    top, bottom = high * (1 + NOISE), low * (1 - NOISE)
+    with np.errstate(over="ignore"):
+        top, bottom = high * (1 + NOISE), low * (1 - NOISE)
     for field in ("open", "close"):
         values = records[field]
 

@@ -83,9 +83,10 @@ def _from_epoch(column: pl.Series) -> Ints:
 def _from_float(column: pl.Series) -> Ints:
     """Read epoch counts with decimals: pandas writes them so when a row is missing."""
     counts = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-    known = np.isfinite(counts) & (np.abs(counts) < 2.0**62)
+    known = np.abs(counts) < 2.0**62
     counts = np.where(known, counts, 0.0)
-    scale = np.select([counts < _MILLIS, counts < _MICROS, counts < _NANOS], [1e6, 1e3, 1.0], 1e-3)
+    size = np.abs(counts)
+    scale = np.select([size < _MILLIS, size < _MICROS, size < _NANOS], [1e6, 1e3, 1.0], 1e-3)
     return np.where(known, np.rint(counts * scale).astype(np.int64), UNREADABLE)
 
 
