@@ -1,0 +1,193 @@
+"""Reports on made-up prices: kept once, computed again as known, and null where undefined."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from seawall.core.errors import NotFoundError
+from seawall.db.session import transaction
+from seawall.identity.owner import OWNER_ID, ensure_owner
+from seawall.market.ingest import ingest
+from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timeframe
+from seawall.portfolios.importers.csv import HEADER, parse_transactions
+from seawall.portfolios.portfolios import create_portfolio, get_portfolio
+from seawall.portfolios.transactions import import_transactions
+from seawall.risk import store
+from seawall.risk.report import recompute, report
+from seawall.risk.schemas import FIGURES, RiskQuestion, RiskReport
+from seawall.risk.tables import PortfolioRiskMetrics
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+DAYS = 130
+AS_OF = START + timedelta(days=DAYS)
+QUESTION = RiskQuestion(window=120)
+BOUGHT = f"""{HEADER}
+2024-01-02,deposit,USD,10000,,,
+2024-01-03,buy,BTC,0.1,40000,4,
+2024-01-03,buy,ETH,1,2000,2,
+"""
+
+
+def _candles(pair: str, seed: int, days: int = DAYS, exchange: str = "kraken") -> ParsedFile:
+    random = np.random.default_rng(seed)
+    records = np.zeros(days, CANDLE_DTYPE)
+    close = 1_000 * np.exp(np.cumsum(random.normal(0, 0.03, days)))
+    records["time"] = np.datetime64("2024-01-01", "us") + np.arange(days) * np.timedelta64(1, "D")
+    for name in ("open", "high", "low", "close"):
+        records[name] = close
+    records["quote_volume"], records["trade_count"] = np.nan, -1
+    return ParsedFile(
+        "test", SeriesKind.CANDLES, records, days, (), pair, exchange, Timeframe(86_400)
+    )
+
+
+async def _make(session: AsyncSession, transactions: str = BOUGHT, name: str = "Mine") -> None:
+    portfolio = await create_portfolio(session, OWNER_ID, name)
+    await _record(session, transactions, name)
+    assert portfolio.name == name
+
+
+async def _record(session: AsyncSession, transactions: str, name: str = "Mine") -> None:
+    parsed = parse_transactions(transactions.encode(), AS_OF)
+    done = await import_transactions(session, await get_portfolio(session, name), parsed)
+    assert not done.rejected
+
+
+async def _report(
+    session: AsyncSession, question: RiskQuestion = QUESTION, name: str = "Mine"
+) -> RiskReport:
+    return await report(session, await get_portfolio(session, name), AS_OF, question)
+
+
+@pytest.fixture
+async def filled(session: AsyncSession) -> AsyncSession:
+    """A session on a database with two assets and a portfolio that holds both."""
+    await ingest(session, _candles("BTC/USD", 1), "btc")
+    await ingest(session, _candles("ETH/USD", 2), "eth")
+    await _make(session)
+    return session
+
+
+async def test_a_report_comes_back_from_its_row_as_it_was(filled: AsyncSession) -> None:
+    made = await _report(filled)
+    assert made.id is not None
+    assert await store.find_report(filled, made.id) == made
+    assert set(made.figures) == {*FIGURES, "value_at_risk"}
+    assert made.observations == 120
+    assert made.figures["correlation_sp500"] is None
+    assert made.reasons["correlation_sp500"] == "no prices of SP500 are held"
+
+
+async def test_the_same_report_is_kept_once(filled: AsyncSession) -> None:
+    first, second = await _report(filled), await _report(filled)
+    assert first.id == second.id
+    other = await _report(filled, replace(QUESTION, confidence=0.9))
+    assert other.id != first.id
+    assert await filled.scalar(select(func.count()).select_from(PortfolioRiskMetrics)) == 2
+
+
+@pytest.mark.parametrize("later", ["a revised price", "a better source", "an older transaction"])
+async def test_a_kept_report_is_computed_again_exactly(engine: AsyncEngine, later: str) -> None:
+    async with transaction(engine, OWNER_ID) as session:
+        await ensure_owner(session)
+        await ingest(session, _candles("BTC/USD", 1), "btc")
+        await ingest(session, _candles("ETH/USDT", 2), "eth")
+        await _make(session)
+    async with transaction(engine, OWNER_ID) as session:
+        made = await _report(session)
+    assert made.id is not None
+    async with transaction(engine, OWNER_ID) as session:
+        if later == "a revised price":
+            await ingest(session, _candles("BTC/USD", 3), "btc")
+        elif later == "a better source":
+            await ingest(session, _candles("ETH/USD", 4), "eth")
+        else:
+            await _record(session, f"{HEADER}\n2024-01-04,buy,ETH,0.5,2000,,\n")
+    async with transaction(engine, OWNER_ID) as session:
+        done = await recompute(session, made.id)
+        assert done.differs == ()
+        assert done.again.figures == made.figures
+        now = await _report(session)
+        assert now.figures["var_95"] != made.figures["var_95"]
+        assert (await recompute(session, made.id)).differs == ()
+
+
+async def test_recompute_names_what_differs(filled: AsyncSession) -> None:
+    made = await _report(filled)
+    forged = replace(made, figures={**made.figures, "volatility": 0.1}, total_value_usd=Decimal(1))
+    forged_id = await store.add_report(filled, OWNER_ID, forged)
+    assert set((await recompute(filled, forged_id)).differs) == {"volatility", "total_value_usd"}
+
+
+async def test_no_such_report(session: AsyncSession) -> None:
+    with pytest.raises(NotFoundError, match="00000000"):
+        await recompute(session, OWNER_ID)
+
+
+async def test_an_empty_portfolio_has_no_risk_but_reasons(session: AsyncSession) -> None:
+    await create_portfolio(session, OWNER_ID, "Empty")
+    made = await _report(session, name="Empty")
+    assert set(made.figures.values()) == {None}
+    assert set(made.reasons.values()) == {"the portfolio holds nothing"}
+    assert made.total_value_usd == 0
+
+
+async def test_a_holding_without_a_price_leaves_the_totals_unknown(filled: AsyncSession) -> None:
+    await _record(filled, f"{HEADER}\n2024-01-05,buy,XMR,1,150,,\n")
+    made = await _report(filled)
+    assert made.total_value_usd is None
+    assert set(made.figures.values()) == {None}
+    assert made.reasons["volatility"] == "no price of XMR is known"
+    assert [each.price_usd for each in made.holdings if each.asset == "XMR"] == [None]
+
+
+async def test_cash_alone_does_not_vary(session: AsyncSession) -> None:
+    await _make(session, f"{HEADER}\n2024-01-02,deposit,USD,10000,,,\n")
+    made = await _report(session)
+    assert made.total_value_usd == 10_000
+    assert made.figures["volatility"] == 0
+    assert made.figures["var_95"] == 0
+    assert made.figures["sharpe_ratio"] is None
+    assert made.reasons["sharpe_ratio"]
+    assert made.figures["herfindahl_index"] == 1
+
+
+async def test_common_dates_only(session: AsyncSession) -> None:
+    await ingest(session, _candles("BTC/USD", 1), "btc")
+    eth = _candles("ETH/USD", 2)
+    holes = np.delete(eth.records, [60, 100])
+    await ingest(session, replace(eth, records=holes), "eth")
+    await _make(session)
+    made = await _report(session)
+    # Each missing close takes two returns with it, for none is made over the gap.
+    assert made.observations == 116
+    assert made.missing == 4
+    assert {each.asset: each.missing for each in made.holdings}["ETH"] == 4
+    assert any("ETH 4" in note for note in made.notes)
+
+
+async def test_a_late_listing_shortens_the_window(session: AsyncSession) -> None:
+    await ingest(session, _candles("BTC/USD", 1), "btc")
+    eth = _candles("ETH/USD", 2)
+    await ingest(session, replace(eth, records=eth.records[-11:]), "eth")
+    await _make(session)
+    made = await _report(session)
+    assert made.observations == 10
+    assert made.figures["var_95"] is None
+    assert "needs at least 20 observations, has 10" in made.reasons["var_95"]
+    assert made.figures["volatility"] is not None
+
+
+async def test_reports_of_a_portfolio_the_newest_first(filled: AsyncSession) -> None:
+    portfolio = await get_portfolio(filled, "Mine")
+    early = await report(filled, portfolio, AS_OF - timedelta(days=5), QUESTION)
+    late = await _report(filled)
+    assert [each.id for each in await store.list_reports(filled, portfolio.id)] == [
+        late.id,
+        early.id,
+    ]
