@@ -10,13 +10,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import Column, ForeignKeyConstraint, Identity, Index, Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import Constraint, CreateColumn, CreateIndex
+from sqlalchemy.schema import AddConstraint, Constraint, CreateColumn, CreateIndex
 from typer.core import TyperGroup
 
 import seawall
@@ -77,11 +78,15 @@ def doc(thing: object) -> str:
     return inspect.getdoc(thing) or ""
 
 
+def _uncapitalised(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
 def settings_page() -> str:
     """List every environment variable."""
     return page(
         "Settings",
-        "Each is an environment variable; nothing else configures Seawall.",
+        "Each is an environment variable; there is no configuration file.",
         table(("Variable", "Default", "What it sets"), _settings(Settings, "SEAWALL_")),
     )
 
@@ -108,7 +113,7 @@ def cli_page() -> str:
     context = root.make_context("seawall", [], resilient_parsing=True)
     families = sorted((number, family) for family, number in EXIT_CODES.items())
     codes = OTHER_EXIT_CODES | {
-        number: f"{doc(family).rstrip('.').lower()} (`{family.__name__}`)"
+        number: f"{_uncapitalised(doc(family)).rstrip('.')} (`{family.__name__}`)"
         for number, family in families
     }
     return page(
@@ -121,8 +126,8 @@ def cli_page() -> str:
     )
 
 
-def _command(command: typer.core.TyperCommand | TyperGroup, context: typer.Context) -> list[str]:
-    """Describe a command, and those below it when it is a group."""
+def _command(command: Any, context: Any) -> list[str]:
+    """Describe a command, and those below it when it is a group; their types are typer's own."""
     parts = [f"## `{context.command_path}`", command.help or ""]
     rows: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
     for parameter in command.get_params(context):
@@ -142,21 +147,23 @@ def _command(command: typer.core.TyperCommand | TyperGroup, context: typer.Conte
 
 def metrics_page() -> str:
     """Describe every metric of the registry."""
-    parts = [
-        "In formulas `r` are daily returns, `b` the benchmark's, `w` weights and `n` the number of"
-        " observations. [Risk figures](../risk-figures.md) tells which returns these are."
-    ]
+    parts = []
     for metric in sorted(REGISTRY.values(), key=lambda each: each.slug):
         facts = {
             "Unit": metric.unit,
             "Direction": metric.direction,
             "Formula": code(metric.formula),
             "Least observations": metric.min_observations,
-            "Otherwise undefined with": metric.undefined or "never",
+            "Also undefined with": metric.undefined or "nothing else",
             "Source": metric.source,
         }
         parts += [f"## `{metric.slug}`: {metric.name}", table(("", ""), facts.items())]
-    return page("Metrics", *parts)
+    return page(
+        "Metrics",
+        "In formulas `r` are daily returns, `b` the benchmark's, `w` weights and `n` the number of"
+        " observations. [Risk figures](../risk-figures.md) tells which returns these are.",
+        *parts,
+    )
 
 
 def formats_page() -> str:
@@ -184,7 +191,7 @@ def formats_page() -> str:
 def _formats_of(module: ModuleType, forms: Sequence[Format]) -> str:
     heading = ", ".join(code(form.name) for form in forms)
     how = doc(forms[0].recognise).partition("\n")[0]
-    return f"### {heading}\n\n{doc(module)}\n\nRecognition: {how[0].lower()}{how[1:]}"
+    return f"### {heading}\n\n{doc(module)}\n\nRecognition: {_uncapitalised(how)}"
 
 
 def _limits() -> list[tuple[str, object]]:
@@ -277,16 +284,13 @@ def _given(column: Column[object]) -> str:
         return ""
     if isinstance(default, Identity):
         return "identity"
-    return code(
-        CreateColumn(column)
-        .compile(dialect=_DIALECT)
-        .string.partition("DEFAULT ")[2]
-        .removesuffix(" NOT NULL")
-    )
+    written = CreateColumn(column).compile(dialect=_DIALECT).string
+    return code(written.partition("DEFAULT ")[2].removesuffix(" NOT NULL"))
 
 
 def _constraint(constraint: Constraint) -> str:
-    return _DIALECT.ddl_compiler(_DIALECT, None).process(constraint)
+    added = AddConstraint(constraint, isolate_from_table=False)
+    return str(added.compile(dialect=_DIALECT)).partition(" ADD CONSTRAINT ")[2]
 
 
 def _index(index: Index) -> str:

@@ -30,7 +30,13 @@ TEMPLATE = "seawall_template"
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Tests may lose the server, not time: it is thrown away at the end.
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    # Its workers hold on to databases, and one that is held can be neither copied nor dropped.
+    "timescaledb.max_background_workers": "0",
+}
 
 
 def _server() -> Server:

@@ -1,5 +1,7 @@
 """The command line: its groups, and how an error becomes a message and an exit code."""
 
+import io
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -19,7 +21,7 @@ from seawall.core.errors import (
     UnavailableError,
 )
 
-BUG, INTERRUPTED = 1, 130
+BUG, INTERRUPTED, UNREAD = 1, 130, 141
 EXIT_CODES: dict[type[SeawallError], int] = {
     NotFoundError: 3,
     InvalidError: 4,
@@ -31,6 +33,8 @@ EXIT_CODES: dict[type[SeawallError], int] = {
 app = typer.Typer(
     name="seawall",
     help="Crypto holdings in one place, on your own machine, with their risk measured.",
+    epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 not found, 4 invalid input, 5 conflict,"
+    " 6 forbidden, 7 unavailable.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,14 +66,16 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Exit codes: 0 done, 2 usage, 3 not found, 4 invalid input, 5 conflict, 6 forbidden,
-    7 unavailable, 1 a bug."""  # noqa: D205, D209 - typer prints it as one paragraph
+    """Take the options that stand before a command."""
     if demo:
         use_demo_database()
 
 
 def main() -> None:
     """Run a command and exit with the code of what became of it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name can hold what the terminal's encoding cannot.
+        sys.stdout.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -78,6 +84,7 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         outcome = app(arguments, prog_name="seawall", standalone_mode=False)
+        sys.stdout.flush()
     except SeawallError as error:
         print_error(type(error).__name__, error.message, error.hint, error.details, as_json=as_json)
         return exit_code(error)
@@ -87,8 +94,13 @@ def run(arguments: list[str]) -> int:
             print_error("UsageError", error.format_message(), "", {}, as_json=True)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("Stopped; what was not finished was not kept.\n")
+        message = "Stopped; what was not finished was not kept."
+        print_error("Interrupted", message, "", {}, as_json=as_json)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Who was reading has gone, `head` for example; what is left to say has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except Exception as error:  # noqa: BLE001 - the last resort: say that it is our bug
         traceback.print_exc()
         hint = "This is a bug in Seawall. Please report it with the lines above."

@@ -87,7 +87,7 @@ def migrate(as_json: Json = False) -> None:
 @app.command("psql", context_settings={"ignore_unknown_options": True})
 def psql(
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="Arguments for psql, after --.", metavar="[ARGS]…")
+        list[str] | None, typer.Argument(help="Arguments for psql, after --.", metavar="ARGS")
     ] = None,
     as_json: Json = False,
 ) -> None:

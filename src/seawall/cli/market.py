@@ -27,7 +27,7 @@ SHOWN_GAPS = 3
 
 @app.command("import")
 def import_(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files to import.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files to import.")],
     symbol: Annotated[
         str | None, typer.Option(help="What is priced, like BTC/USDT; else the file says.")
     ] = None,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+PIPED_WIDTH = 160
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print exactly one JSON document to standard output.")
 ]
@@ -49,7 +51,8 @@ def _scalar(value: object) -> object:
         case timedelta():
             return value.total_seconds()
         case str() | UUID() | Path():
-            return str(value)
+            # A file's name can hold bytes that are no text.
+            return str(value).encode(errors="replace").decode()
         case None | bool() | int():
             return value
     raise TypeError(f"{type(value).__name__} has no form in JSON")
@@ -83,10 +86,11 @@ def _safe(value: object) -> object:
 
 
 def console() -> "Console":
-    """Return the console for results; it keeps its width when piped."""
+    """Return the console for results; what it prints is taken literally, and wide when piped."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 120)
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def table(*columns: str) -> "Table":
@@ -94,7 +98,7 @@ def table(*columns: str) -> "Table":
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         if column.startswith(">"):
             made.add_column(column[1:], justify="right", no_wrap=True)
@@ -103,20 +107,32 @@ def table(*columns: str) -> "Table":
     return made
 
 
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Print names and what is known of each."""
+    from rich.table import Table
+
+    shown = Table.grid(padding=(0, 3))
+    for name, value in facts.items():
+        shown.add_row(name, value)
+    console().print(shown)
+
+
 @contextmanager
 def progress() -> "Iterator[Progress]":
     """Show progress on standard error while long work runs, when that is a terminal."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         yield bar
 
 
 def print_notes(screen: "Console", notes: Iterable[str]) -> None:
     """Print what a reader has to know about the figures above."""
     for note in notes:
-        screen.print(f"Note: {note}", style="dim")
+        screen.print(f"Note: {note}", style="dim", soft_wrap=True)
 
 
 def money(value: Decimal | None, *, signed: bool = False) -> str:
@@ -150,10 +166,10 @@ def quantity(value: Decimal) -> str:
 
 
 def day(moment: datetime) -> str:
-    """Write an instant for a table: its date, with the time when it is not midnight."""
-    return (
-        f"{moment:%Y-%m-%d}" if moment.time() == moment.min.time() else f"{moment:%Y-%m-%d %H:%M}"
-    )
+    """Write an instant for a table: its date, and as much of its time as is not zero."""
+    if moment.time() == moment.min.time():
+        return f"{moment:%Y-%m-%d}"
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment.second else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def age(seconds: float | None) -> str:

@@ -30,10 +30,10 @@ def run(work: Coroutine[object, object, T]) -> T:
 @asynccontextmanager
 async def open_engine() -> "AsyncIterator[AsyncEngine]":
     """Open the database of the settings; the embedded one is started and migrated as needed."""
-    from seawall.core.settings import Settings
+    from seawall.core.settings import load_settings
     from seawall.db.database import open_database
 
-    async with open_database(Settings()) as engine:
+    async with open_database(load_settings()) as engine:
         yield engine
 
 
@@ -56,9 +56,13 @@ async def owner_session(engine: "AsyncEngine") -> "AsyncIterator[AsyncSession]":
 
 
 def _parse_as_of(text: str) -> datetime:
+    from seawall.core.errors import InvalidError
     from seawall.core.time import parse_time
 
-    return parse_time(text, "--as-of")
+    try:
+        return parse_time(text)
+    except InvalidError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 AsOf = Annotated[

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from seawall.core.errors import InvalidError
 
 
 class DatabaseSettings(BaseModel):
@@ -59,3 +61,23 @@ class Settings(BaseSettings):
     )
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        InvalidError: a variable is set to what it cannot be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        # An address may hold a password, so no value is repeated.
+        wrong = [f"{_variable(each['loc'])}: {each['msg']}" for each in error.errors()]
+        raise InvalidError(f"A setting is wrong: {'; '.join(wrong)}.") from None
+    except SettingsError as error:
+        raise InvalidError(f"The settings cannot be read: {error}.") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return "SEAWALL_" + "__".join(str(each).upper() for each in location)

@@ -27,6 +27,7 @@ async def ping(url: str) -> str:
         async with client:
             found = await client.info("server")
     except (RedisError, OSError) as error:
-        raise UnavailableError(f"The cache does not answer: {error}.", hint=hint) from error
+        said = str(error).rstrip(".") or type(error).__name__
+        raise UnavailableError(f"The cache does not answer: {said}.", hint=hint) from error
     name = "Valkey" if "valkey_version" in found else "Redis"
     return f"{name} {found.get('valkey_version') or found.get('redis_version')}"

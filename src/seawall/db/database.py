@@ -112,9 +112,7 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
         UnavailableError: it cannot be reached, or a server of others is not migrated.
         ConflictError: it belongs to a newer Seawall.
     """
-    location = locate(settings)
-    if location.is_embedded:
-        await _bring_up_to_date(location)
+    location = await make_ready(settings)
     engine = create_engine(location.url)
     try:
         if not location.is_embedded:
@@ -122,6 +120,18 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+async def make_ready(settings: Settings) -> Location:
+    """Return where the database is; the embedded one is started and brought up to date as needed.
+
+    Raises:
+        UnavailableError: the embedded server cannot be started.
+    """
+    location = locate(settings)
+    if location.is_embedded:
+        await _bring_up_to_date(location)
+    return location
 
 
 async def _bring_up_to_date(location: Location) -> None:

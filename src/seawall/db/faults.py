@@ -78,7 +78,7 @@ _KNOWN: tuple[tuple[_Kinds, type[SeawallError], str, str], ...] = (
         _LOST,
         UnavailableError,
         "The database cannot be reached",
-        "Run `seawall doctor`; `seawall db up` starts the embedded server.",
+        "Try again; if SEAWALL_DATABASE__URL is set, see that it names a running server.",
     ),
 )
 

@@ -164,6 +164,9 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
 
     Roles belong to the whole server, so another database of it may have made them before.
     """
+    # Since PostgreSQL 16 a member is not always one who may SET ROLE.
+    number = int(connection.scalar(text("SHOW server_version_num")) or 0)
+    becoming = "SET" if number >= 160_000 else "MEMBER"  # noqa: PLR2004 - that version
     # Both roles are without BYPASSRLS: not even the owner's own queries pass the policies.
     for role in (OWNER_ROLE, APP_ROLE):
         connection.execute(
@@ -177,7 +180,7 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
         connection.execute(
             text(f"""
                 DO $$ BEGIN
-                    IF NOT pg_has_role(current_user, '{role}', 'MEMBER') THEN
+                    IF NOT pg_has_role(current_user, '{role}', '{becoming}') THEN
                         EXECUTE format('GRANT {role} TO %I', current_user);
                     END IF;
                 END $$

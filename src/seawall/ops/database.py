@@ -1,7 +1,7 @@
 """What there is to know about an installation's database, without changing or starting it."""
 
 from seawall.core.errors import SeawallError
-from seawall.core.settings import Settings
+from seawall.core.settings import load_settings
 from seawall.db import database, migrate
 from seawall.db.database import Location, embedded_server
 from seawall.db.engine import parse_url
@@ -10,7 +10,7 @@ from seawall.db.server import ServerState
 
 async def describe() -> dict[str, object]:
     """Return the facts of the server and the database, by name."""
-    settings = Settings()
+    settings = load_settings()
     if settings.database.url is not None:
         url = settings.database.url.get_secret_value()
         shown = parse_url(url).render_as_string(hide_password=True)

@@ -20,13 +20,13 @@ from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timefra
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio
 from seawall.portfolios.schemas import PortfolioRecord
-from seawall.portfolios.store import find_portfolio
+from seawall.portfolios.store import find_portfolio, list_external_ids
 from seawall.portfolios.transactions import import_transactions
 from seawall.quant.simulate import AssetSpec, CandleArrays, MarketSpec, SimulatedAsset, simulate
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion, RiskReport
 
-SEED = 20_260_101
+SEED = 20_260_374
 EXCHANGE = "simulated"
 PORTFOLIO = "Demo"
 START = datetime(2023, 1, 1, tzinfo=UTC)
@@ -37,26 +37,26 @@ HOURLY, DAILY = Timeframe(3_600), Timeframe(86_400)
 LISTED_LATE, DELISTED_ON = 420, 760
 
 ASSETS = (
-    AssetSpec("BTC", 16_500, 0.50, loading=0.90, drift=0.25, turnover=2.5e10),
-    AssetSpec("ETH", 1_200, 0.65, loading=0.88, drift=0.15, turnover=1.2e10),
-    AssetSpec("BNB", 245, 0.55, loading=0.75, drift=0.10, turnover=1.5e9),
-    AssetSpec("SOL", 10, 0.95, loading=0.78, drift=0.40, turnover=2.0e9),
-    AssetSpec("XRP", 0.34, 0.80, loading=0.65, drift=0.20, turnover=1.8e9),
-    AssetSpec("ADA", 0.25, 0.80, loading=0.74, turnover=5e8),
-    AssetSpec("DOGE", 0.07, 0.95, loading=0.66, turnover=1e9),
-    AssetSpec("AVAX", 11, 0.90, loading=0.76, turnover=4e8),
-    AssetSpec("LINK", 5.6, 0.80, loading=0.74, turnover=5e8),
-    AssetSpec("LTC", 70, 0.65, loading=0.72, turnover=5e8),
-    AssetSpec("DOT", 4.3, 0.80, loading=0.76, drift=-0.2, turnover=2e8),
-    AssetSpec("ATOM", 9.4, 0.80, loading=0.72, drift=-0.2, turnover=2e8),
-    AssetSpec("UNI", 5.2, 0.85, loading=0.72, turnover=1.5e8),
-    AssetSpec("NEAR", 1.3, 1.00, loading=0.72, turnover=2e8),
-    AssetSpec("AAVE", 52, 0.85, loading=0.74, drift=0.2, turnover=2e8),
-    AssetSpec("FIL", 3.0, 0.90, loading=0.70, drift=-0.2, turnover=2e8),
-    AssetSpec("ALGO", 0.17, 0.85, loading=0.70, turnover=8e7),
+    AssetSpec("BTC", 16_500, 0.42, loading=0.90, drift=0.10, turnover=2.5e10),
+    AssetSpec("ETH", 1_200, 0.55, loading=0.88, drift=0.00, turnover=1.2e10),
+    AssetSpec("BNB", 245, 0.47, loading=0.75, drift=-0.05, turnover=1.5e9),
+    AssetSpec("SOL", 10, 0.81, loading=0.78, drift=0.25, turnover=2.0e9),
+    AssetSpec("XRP", 0.34, 0.68, loading=0.65, drift=0.05, turnover=1.8e9),
+    AssetSpec("ADA", 0.25, 0.68, loading=0.74, drift=-0.15, turnover=5e8),
+    AssetSpec("DOGE", 0.07, 0.81, loading=0.66, drift=-0.15, turnover=1e9),
+    AssetSpec("AVAX", 11, 0.77, loading=0.76, drift=-0.15, turnover=4e8),
+    AssetSpec("LINK", 5.6, 0.68, loading=0.74, drift=-0.15, turnover=5e8),
+    AssetSpec("LTC", 70, 0.55, loading=0.72, drift=-0.15, turnover=5e8),
+    AssetSpec("DOT", 4.3, 0.68, loading=0.76, drift=-0.35, turnover=2e8),
+    AssetSpec("ATOM", 9.4, 0.68, loading=0.72, drift=-0.35, turnover=2e8),
+    AssetSpec("UNI", 5.2, 0.72, loading=0.72, drift=-0.15, turnover=1.5e8),
+    AssetSpec("NEAR", 1.3, 0.85, loading=0.72, drift=-0.15, turnover=2e8),
+    AssetSpec("AAVE", 52, 0.72, loading=0.74, drift=0.05, turnover=2e8),
+    AssetSpec("FIL", 3.0, 0.77, loading=0.70, drift=-0.35, turnover=2e8),
+    AssetSpec("ALGO", 0.17, 0.72, loading=0.70, drift=-0.15, turnover=8e7),
     AssetSpec("USDT", 1.0, 0.004, loading=0.0, turnover=4e10, pegged=True),
-    AssetSpec("ARB", 1.2, 1.00, loading=0.74, turnover=3e8, listed=LISTED_LATE),
-    AssetSpec("WAVES", 1.5, 1.10, loading=0.60, drift=-0.5, turnover=5e7, delisted=DELISTED_ON),
+    AssetSpec("ARB", 1.2, 0.85, loading=0.74, drift=-0.15, turnover=3e8, listed=LISTED_LATE),
+    AssetSpec("WAVES", 1.5, 0.94, loading=0.60, drift=-0.65, turnover=5e7, delisted=DELISTED_ON),
 )
 
 TRADES = (
@@ -103,7 +103,7 @@ async def build_demo(engine: AsyncEngine, advance: Advance) -> Demo:
     """Fill the sample as far as it is missing, and report the demo portfolio's risk.
 
     Raises:
-        ConflictError: the demo's portfolio was changed, so that its transactions no longer fit.
+        ConflictError: the portfolio is another demo's, or was changed so that it no longer fits.
     """
     advance("Simulating a market", 0, len(ASSETS))
     market = simulate(MarketSpec(ASSETS, np.datetime64(START.replace(tzinfo=None)), DAYS), SEED)
@@ -116,11 +116,11 @@ async def build_demo(engine: AsyncEngine, advance: Advance) -> Demo:
     async with transaction(engine, OWNER_ID) as session:
         portfolio = await _ensure_portfolio(session)
         parsed = parse_transactions(_transactions(market).encode(), AS_OF, "the demo")
+        was_filled = bool(await list_external_ids(session, portfolio.id))
         recorded = await import_transactions(session, portfolio, parsed)
-        if recorded.rejected:
+        if recorded.rejected or (was_filled and recorded.inserted):
             raise ConflictError(
-                f"The portfolio {PORTFOLIO!r} is not the demo's any more:"
-                f" {recorded.rejected[0].reason}",
+                f"The portfolio {PORTFOLIO!r} is not the one that this demo makes.",
                 hint="Start over in another folder: SEAWALL_HOME=… seawall demo.",
             )
         made = await report(session, portfolio, AS_OF, RiskQuestion())

@@ -11,8 +11,7 @@ from pathlib import Path
 from seawall import __version__
 from seawall.core.errors import SeawallError
 from seawall.core.settings import Settings
-from seawall.db import cache, database
-from seawall.db.engine import create_engine
+from seawall.db import cache, database, migrate
 from seawall.db.session import server_facts
 
 LOW_DISK = 2 * 2**30
@@ -30,7 +29,7 @@ class Check:
 
 
 async def examine(settings: Settings) -> list[Check]:
-    """Look at versions, disk, database and cache; the embedded server is started for it."""
+    """Look at versions, disk, database and cache; the embedded database is made ready for it."""
     return [
         _check_python(),
         _check_libraries(),
@@ -71,23 +70,14 @@ def _check_disk(home: Path) -> Check:
 
 
 async def _check_database(settings: Settings) -> Check:
-    location = database.locate(settings)
-    try:
-        found = await database.version(location)
-    except SeawallError as error:
-        return Check("database", ok=False, found=error.message, advice="Run: seawall db migrate")
-    engine = create_engine(location.url, pooled=False)
-    try:
+    async with database.open_database(settings) as engine:
         facts = await server_facts(engine)
-    finally:
-        await engine.dispose()
     series = f"TimescaleDB {facts.timescaledb}" if facts.timescaledb else "native partitions"
     return Check(
         "database",
-        ok=found.is_current,
+        ok=True,
         found=f"PostgreSQL {facts.version}, {series}, {facts.size_bytes / 2**20:,.0f} MiB,"
-        f" at version {found.current or 'none'} of {found.needed}",
-        advice="" if found.is_current else "Run: seawall db migrate",
+        f" at version {migrate.head()}",
     )
 
 

@@ -17,7 +17,7 @@ async def create_portfolio(
     """Make a portfolio.
 
     Raises:
-        InvalidError: the name is empty, too long or not printable.
+        InvalidError: the name is empty, too long or not printable, or the description not one line.
         ConflictError: a living portfolio has this name, in whatever case.
     """
     cleaned = name.strip()
@@ -26,6 +26,8 @@ async def create_portfolio(
             f"{name[:NAME_LIMIT]!r} cannot name a portfolio.",
             hint=f"Use 1 to {NAME_LIMIT} printable characters.",
         )
+    if not description.isprintable():
+        raise InvalidError("The description is not one line of printable characters.")
     taken = await store.find_portfolio(session, cleaned)
     if taken is not None:
         raise ConflictError(
@@ -41,7 +43,8 @@ async def get_portfolio(session: AsyncSession, name: str) -> PortfolioRecord:
     Raises:
         NotFoundError: there is none.
     """
-    found = await store.find_portfolio(session, name.strip())
+    wanted = name.strip()
+    found = await store.find_portfolio(session, wanted) if wanted.isprintable() else None
     if found is None:
         names = [each.name for each in await store.list_portfolios(session)]
         raise NotFoundError(

@@ -191,13 +191,13 @@ def _notes(
         if price is not None and price.note:
             assumptions.setdefault(price.note, []).append(holding.asset)
     notes += [f"{', '.join(assets)}: {note}." for note, assets in assumptions.items()]
-    stale = [
-        f"{holding.asset} since {iso(price.time)}"
-        for holding, price in priced
-        if price is not None and moment.as_of - price.time > FRESH_FOR
-    ]
-    if stale:
-        notes.append(f"Prices are stale: {', '.join(stale)}.")
+    stale: dict[datetime, list[str]] = {}
+    for holding, price in priced:
+        if price is not None and moment.as_of - price.time > FRESH_FOR:
+            stale.setdefault(price.time, []).append(holding.asset)
+    since = [f"{', '.join(assets)} since {iso(time)}" for time, assets in sorted(stale.items())]
+    if since:
+        notes.append(f"Prices are stale: {'; '.join(since)}.")
     if unpriced:
         missing = ", ".join(unpriced)
         notes.append(f"No price of {missing} is known, so the totals are not either.")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seawall.core.errors import SeawallError
@@ -13,6 +13,8 @@ from seawall.market.formats.registry import known_formats
 from seawall.market.schemas import DTYPES, ParsedFile
 
 Parse = Callable[..., ParsedFile]
+# Files are written and processes started: a busy machine takes its time.
+UNHURRIED = settings(deadline=None)
 HEADERS = [
     "open_time,open,high,low,close,volume,close_time,quote_asset_volume,number_of_trades",
     "Date,Open,High,Low,Close,Volume,Dividends,Stock Splits",
@@ -53,6 +55,7 @@ def check_sound(parsed: ParsedFile) -> None:
     assert lines == sorted(set(lines))
 
 
+@UNHURRIED
 @given(st.sampled_from(NAMES), text)
 @example("x", 'time,open,high,low,close\n"')
 @example("x", "time,open,high,low,close\n\x00")
@@ -61,6 +64,7 @@ def test_any_text(parse: Parse, name: str, text: str) -> None:
         check_sound(parse(name, text.encode("utf-8", "surrogatepass")))
 
 
+@UNHURRIED
 @given(st.sampled_from(NAMES), st.sampled_from(MAGIC), st.binary(max_size=200))
 def test_any_bytes(parse: Parse, name: str, magic: bytes, content: bytes) -> None:
     with suppress(SeawallError):
@@ -71,6 +75,7 @@ BAD = ["x,1,2,1,2", "2024-01-01,-1,2,1,2", "1,2,3", '"a\nb",1,2,1,2']
 kind = st.sampled_from(["good", "again", "", "  ", *BAD])
 
 
+@UNHURRIED
 @given(kinds=st.lists(kind, min_size=1, max_size=30), backwards=st.booleans())
 def test_rejected_lines_point_at_the_offending_rows(
     parse: Parse, kinds: list[str], *, backwards: bool

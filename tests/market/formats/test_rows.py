@@ -4,13 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.market.formats import rows
 from seawall.market.schemas import ParsedFile
 
 Parse = Callable[..., ParsedFile]
+# Files are written and processes started: a busy machine takes its time.
+UNHURRIED = settings(deadline=None)
 HEADER = "time,open,high,low,close,volume"
 
 CELLS = (
@@ -33,6 +35,7 @@ def is_same(left: ParsedFile, right: ParsedFile) -> bool:
     )
 
 
+@UNHURRIED
 @given(tables)
 def test_quoting_a_cell_changes_nothing(parse: Parse, table: list[str]) -> None:
     text = "\n".join([HEADER, *table])

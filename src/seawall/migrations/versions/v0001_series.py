@@ -60,9 +60,15 @@ BEGIN
         IF to_regclass(partition) IS NULL THEN
             -- One maker at a time; the loser finds the partition made.
             PERFORM pg_advisory_xact_lock(hashtext('ensure_chunks'), hashtext(name));
-            IF to_regclass(partition) IS NULL THEN
-                EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                    partition, name, lower_bound, lower_bound + step);
+            -- Asked of the table, because to_regclass may answer as before the lock.
+            IF NOT EXISTS (
+                SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                WHERE inhparent = name::regclass AND relname = partition
+            ) THEN
+                -- CREATE ... PARTITION OF would lock out whoever reads the series; ATTACH does not.
+                EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', partition, name);
+                EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                    name, partition, lower_bound, lower_bound + step);
                 made := made + 1;
             END IF;
         END IF;

@@ -1,0 +1,32 @@
+"""Decodes Arrow or Parquet from standard input in a process of its own.
+
+Damage to such a file can end the process that decodes it, when a length that it claims is
+allocated: no exception can be caught then. So the importing process starts this one, and reads
+from it the table written anew.
+"""
+
+import io
+import sys
+
+import polars as pl
+
+REFUSED = 3
+"""The exit status when the last line of standard error says why the file is refused."""
+
+_READERS = {"arrow": pl.read_ipc, "parquet": pl.read_parquet}
+
+
+def main() -> int:
+    """Decode at most as many rows as the second argument says; the first is the container."""
+    container, rows = sys.argv[1:]
+    try:
+        frame = _READERS[container](io.BytesIO(sys.stdin.buffer.read()), n_rows=int(rows))
+        frame.write_ipc(sys.stdout.buffer)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        sys.stderr.write("\n" + str(error).partition("\n")[0])
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What the hand-written pages name is there: files, commands, settings, benchmarks."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from seawall.cli.app import app
+from seawall.market.formats.registry import known_formats
+from seawall.portfolios.schemas import LotMethod, TransactionType
+
+LINK = re.compile(r"\[[^\]]+\]\(([^)#\s]+)(#[^)]*)?\)")
+COMMAND = re.compile(r"(?:^|`|\$ |\s)seawall((?: (?!-)[a-z]+)+)", re.MULTILINE)
+VARIABLE = re.compile(r"\bSEAWALL_[A-Z_]+\b")
+MODULE = re.compile(r"`((?:core|db|quant|market|portfolios|risk|ops|cli|identity)/[\w/]+\.py)`")
+
+
+@pytest.fixture(scope="module")
+def pages(root: Path) -> dict[Path, str]:
+    found = [root / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+    found += sorted((root / "docs").rglob("*.md"))
+    return {path: path.read_text(encoding="utf-8") for path in found}
+
+
+def test_links_lead_to_files(pages: dict[Path, str]) -> None:
+    broken = [
+        f"{path.name}: {target}"
+        for path, text in pages.items()
+        for target, _ in LINK.findall(text)
+        if "://" not in target and not (path.parent / target).exists()
+    ]
+    assert not broken
+
+
+def test_the_index_links_every_page(root: Path, pages: dict[Path, str]) -> None:
+    index = root / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target, _ in LINK.findall(pages[index])}
+    within = {path for path in pages if path.is_relative_to(root / "docs")} - {index}
+    assert within <= linked
+
+
+def test_commands_that_are_named_exist(pages: dict[Path, str]) -> None:
+    known = {f"{group.name} {command.name}" for group in app.registered_groups
+             for command in group.typer_instance.registered_commands}  # type: ignore[union-attr]
+    known |= {group.name for group in app.registered_groups}
+    known |= {command.name for command in app.registered_commands}
+    for path, text in pages.items():
+        for words in COMMAND.findall(text):
+            named = words.split()
+            assert named[0] in known or " ".join(named[:2]) in known, f"{path.name}: seawall{words}"
+
+
+def test_settings_that_are_named_exist(root: Path, pages: dict[Path, str]) -> None:
+    reference = pages[root / "docs" / "reference" / "settings.md"]
+    for path, text in pages.items():
+        for variable in VARIABLE.findall(text):
+            assert variable.startswith("SEAWALL_TEST_") or variable in reference, path.name
+
+
+def test_modules_that_are_named_exist(root: Path, pages: dict[Path, str]) -> None:
+    named = {each for text in pages.values() for each in MODULE.findall(text)}
+    assert len(named) > 10
+    assert not [each for each in named if not (root / "src" / "seawall" / each).is_file()]
+
+
+def test_every_benchmark_is_explained(root: Path, pages: dict[Path, str]) -> None:
+    source = (root / "benchmarks" / "__main__.py").read_text(encoding="utf-8")
+    assigned = next(
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES"
+    )
+    for name in ast.literal_eval(assigned):
+        assert f"| `{name}` |" in pages[root / "docs" / "benchmarks.md"]
+
+
+def test_every_format_type_and_lot_method_is_explained(root: Path, pages: dict[Path, str]) -> None:
+    importing = pages[root / "docs" / "importing.md"]
+    assert not [each.name for each in known_formats() if f"| `{each.name}` |" not in importing]
+    portfolios = pages[root / "docs" / "portfolios.md"]
+    assert not [each for each in TransactionType if f"| `{each}` |" not in portfolios]
+    assert not [each for each in LotMethod if f"| `{each}` |" not in portfolios]
