@@ -21,15 +21,15 @@ from sqlalchemy.schema import AddConstraint, Constraint, CreateColumn, CreateInd
 from typer.core import TyperGroup
 
 import seawall
-from seawall.cli.app import BUG, EXIT_CODES, INTERRUPTED, app
+from seawall.cli.app import BUG, EXIT_CODES, INTERRUPTED, UNREAD, app
 from seawall.core.settings import Settings
 from seawall.db.base import TENANT, Base
 from seawall.db.series import SERIES
-from seawall.market.catalog_names import QUOTES
+from seawall.market.pairs import QUOTES
 from seawall.market.formats import columnar, unpack
 from seawall.market.formats.base import Format
 from seawall.market.formats.names import EXCHANGES
-from seawall.market.formats.records import EARLIEST
+from seawall.market.formats.records import EARLIEST, EARLIEST_INDEX
 from seawall.market.formats.registry import known_formats
 from seawall.market.formats.spacing import STRAY, USUAL
 from seawall.market.formats.times import show
@@ -48,6 +48,7 @@ OTHER_EXIT_CODES = {
     BUG: "a bug in Seawall",
     2: "usage: the command line itself is wrong",
     INTERRUPTED: "interrupted; what was not finished was not kept",
+    UNREAD: "whoever read the output went away, as `head` does",
 }
 SHORT_TYPES = {"timestamp with time zone": "timestamptz"}
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -203,7 +204,8 @@ def _limits() -> list[tuple[str, object]]:
         ("Files in one zip", f"{unpack.MEMBERS:,}"),
         ("Rows of one Arrow or Parquet file", f"{columnar.MAX_ROWS:,}"),
         ("Candles off the timeframe's grid that are left out one by one", f"{STRAY:.0%}"),
-        ("Earliest time", show(EARLIEST)),
+        ("Earliest time of a coin's price", show(EARLIEST)),
+        ("Earliest time of an index' close", show(EARLIEST_INDEX)),
     ]
 
 

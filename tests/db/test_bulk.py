@@ -1,7 +1,5 @@
 """Whole arrays into PostgreSQL and out again, by its binary COPY."""
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import numpy as np
 import pytest
@@ -27,7 +25,7 @@ COLUMNS = (
     Column("sure", "<f8"),
     Column("code", "S3"),
 )
-QUERY = f"SELECT {bulk.select_list(COLUMNS)} FROM everything ORDER BY number"
+QUERY = f"SELECT {bulk.select_list(COLUMNS)} FROM everything ORDER BY number"  # noqa: S608 - names from above
 EXTREMES = {
     "time": [
         "0001-01-01T00:00:00",
@@ -50,7 +48,7 @@ EXTREMES = {
 
 
 @pytest.fixture
-async def connection(session: AsyncSession) -> AsyncIterator[Connection]:
+async def connection(session: AsyncSession) -> Connection:
     """The application's connection, with a table of every type that travels in bulk."""
     raw = await raw_connection(session)
     await raw.execute(
@@ -58,7 +56,7 @@ async def connection(session: AsyncSession) -> AsyncIterator[Connection]:
         " medium integer, large bigint, single real, real double precision,"
         " sure double precision NOT NULL, code text, tag text, source integer) ON COMMIT DROP"
     )
-    yield raw
+    return raw
 
 
 def _records(rows: int, **values: object) -> Records:

@@ -30,9 +30,7 @@ candle_values = st.tuples(
 candle_batches = st.lists(
     st.dictionaries(st.tuples(st.integers(0, 8)), candle_values, min_size=1), max_size=5
 )
-trade_values = st.tuples(
-    st.sampled_from([None, -1, 1]), st.sampled_from([1.0, 2.0]), st.just(1.0)
-)
+trade_values = st.tuples(st.sampled_from([None, -1, 1]), st.sampled_from([1.0, 2.0]), st.just(1.0))
 trade_keys = st.tuples(st.integers(0, 3), st.sampled_from([-(2**63), -1, 0, 1, 2**63 - 1]))
 trade_batches = st.lists(st.dictionaries(trade_keys, trade_values, min_size=1), max_size=5)
 ABSENT = {"volume": np.nan, "quote_volume": np.nan, "trade_count": -1, "side": 0}
@@ -48,10 +46,11 @@ with_database = settings(
 def _records(batch: dict[Row, Row], dtype: np.dtype[Any]) -> Any:
     rows = []
     for (minute, *rest), values in sorted(batch.items()):
-        row = (START + timedelta(minutes=minute), *rest, *values)
+        time = START.replace(tzinfo=None) + timedelta(minutes=minute)
+        row = (time, *rest, *values)
         pairs = zip(dtype.names or (), row, strict=True)
         rows.append(tuple(ABSENT[name] if value is None else value for name, value in pairs))
-    return np.array([(row[0].replace(tzinfo=None), *row[1:]) for row in rows], dtype)
+    return np.array(rows, dtype)
 
 
 async def _check(

@@ -41,8 +41,11 @@ def test_the_index_links_every_page(root: Path, pages: dict[Path, str]) -> None:
 
 
 def test_commands_that_are_named_exist(pages: dict[Path, str]) -> None:
-    known = {f"{group.name} {command.name}" for group in app.registered_groups
-             for command in group.typer_instance.registered_commands}  # type: ignore[union-attr]
+    known = {
+        f"{group.name} {command.name}"
+        for group in app.registered_groups
+        for command in group.typer_instance.registered_commands
+    }  # type: ignore[union-attr]
     known |= {group.name for group in app.registered_groups}
     known |= {command.name for command in app.registered_commands}
     for path, text in pages.items():

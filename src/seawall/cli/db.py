@@ -5,17 +5,27 @@ from typing import Annotated
 
 import typer
 
-from seawall.cli.output import Json, console, print_json, table
+from seawall.cli.output import Json, print_facts, print_json
 from seawall.cli.session import run
 from seawall.core.errors import InvalidError
 
 app = typer.Typer(help="The database: its server and its version.", no_args_is_help=True)
 
+TITLES = {
+    "postgresql": "PostgreSQL",
+    "timescaledb": "TimescaleDB",
+    "data_folder": "data folder",
+    "size_bytes": "size",
+    "socket_folder": "socket folder",
+    "tcp_port": "TCP port",
+    "needed_version": "needed version",
+}
+
 
 def _require_embedded() -> None:
-    from seawall.core.settings import Settings
+    from seawall.core.settings import load_settings
 
-    if Settings().database.url is not None:
+    if load_settings().database.url is not None:
         raise InvalidError(
             "SEAWALL_DATABASE__URL names a server that Seawall does not run.",
             hint="Start and stop it where it runs, or unset the variable.",
@@ -24,24 +34,24 @@ def _require_embedded() -> None:
 
 @app.command("up")
 def up(as_json: Json = False) -> None:
-    """Start the embedded PostgreSQL, make the database, and bring it up to date."""
-    from seawall.core.settings import Settings
+    """Start the embedded server, and bring the database up to date."""
+    from seawall.core.settings import load_settings
     from seawall.db import database
 
     _require_embedded()
-    settings = Settings()
+    settings = load_settings()
     run(database.prepare(database.locate(settings)))
     status(as_json=as_json)
 
 
 @app.command("down")
 def down(as_json: Json = False) -> None:
-    """Stop the embedded PostgreSQL."""
-    from seawall.core.settings import Settings
+    """Stop the embedded server."""
+    from seawall.core.settings import load_settings
     from seawall.db.database import embedded_server
 
     _require_embedded()
-    stopped = embedded_server(Settings()).stop()
+    stopped = embedded_server(load_settings()).stop()
     if as_json:
         print_json({"stopped": stopped})
     else:
@@ -50,32 +60,35 @@ def down(as_json: Json = False) -> None:
 
 @app.command("status")
 def status(as_json: Json = False) -> None:
-    """Show the server's state, where its files are, and the database's version."""
+    """Show the server's state and files, and the database's version."""
     from seawall.ops.database import describe
 
     facts = run(describe())
     if as_json:
         print_json(facts)
         return
-    shown = table("", "")
-    for name, value in facts.items():
-        shown.add_row(name.replace("_", " "), _written(name, value))
-    console().print(shown)
+    print_facts({TITLES.get(name, name): _written(name, value) for name, value in facts.items()})
 
 
 def _written(name: str, value: object) -> str:
-    if name == "size_bytes" and isinstance(value, int):
-        return f"{value / 2**20:,.1f} MiB"
-    return "-" if value is None else str(value)
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case int() if name == "size_bytes":
+            return f"{value / 2**20:,.1f} MiB"
+        case _:
+            return str(value)
 
 
 @app.command("migrate")
 def migrate(as_json: Json = False) -> None:
     """Bring the database to this version of Seawall."""
-    from seawall.core.settings import Settings
+    from seawall.core.settings import load_settings
     from seawall.db import database
 
-    found = run(database.prepare(database.locate(Settings())))
+    found = run(database.prepare(database.locate(load_settings())))
     if as_json:
         print_json({"from": found.current, "to": found.needed})
     elif found.is_current:
@@ -92,11 +105,11 @@ def psql(
     as_json: Json = False,
 ) -> None:
     """Open psql on the database, as the application's role."""
-    from seawall.core.settings import Settings
-    from seawall.db.database import embedded_server, locate
+    from seawall.core.settings import load_settings
+    from seawall.db.database import embedded_server, make_ready
 
-    settings = Settings()
-    location = locate(settings)
+    settings = load_settings()
+    location = run(make_ready(settings))
     program = str(embedded_server(settings).psql())
     if as_json:
         print_json({"program": program, "arguments": arguments or []})
@@ -109,6 +122,8 @@ def psql(
 def _psql_environment(url: str) -> dict[str, str]:
     from sqlalchemy import make_url
 
+    from seawall.db.engine import APP_ROLE
+
     parsed = make_url(url)
     query = dict(parsed.query)
     found = {
@@ -117,6 +132,7 @@ def _psql_environment(url: str) -> dict[str, str]:
         "PGUSER": parsed.username,
         "PGPASSWORD": parsed.password,
         "PGDATABASE": parsed.database,
+        "PGOPTIONS": f"-c role={APP_ROLE}",
     }
     return {name: str(value) for name, value in found.items() if value}
 
@@ -129,10 +145,10 @@ def url(
     as_json: Json = False,
 ) -> None:
     """Print the database's address; it holds the password."""
-    from seawall.core.settings import Settings
-    from seawall.db.database import locate
+    from seawall.core.settings import load_settings
+    from seawall.db.database import make_ready
 
-    location = locate(Settings())
+    location = run(make_ready(load_settings()))
     found = location.admin_url if admin else location.url
     if as_json:
         print_json({"url": found})

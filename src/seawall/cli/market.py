@@ -1,5 +1,7 @@
 """`seawall market`: import price files, and see what is held."""
 
+import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +9,7 @@ import typer
 
 from seawall.cli import output
 from seawall.cli.output import Json, console, print_json, progress, table
-from seawall.cli.session import open_engine, owner_session, run
+from seawall.cli.session import open_engine, open_session, owner_session, run
 from seawall.core.errors import SeawallError
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ app = typer.Typer(help="Prices: import files, see what is held.", no_args_is_hel
 INVALID_ROWS = 4
 SHOWN_REJECTED = 20
 SHOWN_GAPS = 3
+REGULAR = frozenset({"candles", "prices"})
+"""The kinds of series in which something can be said to be missing."""
 
 
 @app.command("import")
@@ -43,33 +47,47 @@ def import_(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Import candles, quotes, trades and prices, each file in one transaction.
+    """Import candles, quotes, trades and prices.
 
+    Each file is one transaction: when it fails, nothing of it is kept, and the others are imported.
     Formats are recognised by content: Binance klines, Yahoo Finance, Bitstamp-style CSV, index
     closes, LEAN zips, feather, Parquet and generic OHLCV CSV; gzip and zip of any.
     Rows that are wrong are left out and named, with exit code 4. Importing again changes nothing.
     """
-    from seawall.core.time import now
-    from seawall.market.formats.base import ParseHints
-    from seawall.market.schemas import Timeframe
-
-    hints = ParseHints(
-        now=now(),
-        symbol=symbol,
-        exchange=exchange,
-        timeframe=Timeframe.parse(timeframe) if timeframe else None,
-        format=format_,
-    )
+    hints = _hints(symbol, exchange, timeframe, format_)
     results, failures = run(_import(paths, hints, dry_run))
     if as_json:
-        print_json({"files": results, "failed": _failure_documents(failures)})
+        failed = _failure_documents(failures)
+        print_json({"dry_run": dry_run, "files": results, "failed": failed})
     else:
         _print_results(results, failures)
+        if dry_run:
+            typer.echo("A dry run: nothing was changed.")
     if failures:
         from seawall.cli.app import exit_code
 
         return exit_code(failures[0][1])
     return INVALID_ROWS if any(result.rejected for result in results) else 0
+
+
+def _hints(
+    symbol: str | None, exchange: str | None, timeframe: str | None, format_: str | None
+) -> "ParseHints":
+    from seawall.core.errors import InvalidError
+    from seawall.core.time import now
+    from seawall.market.formats.base import ParseHints
+    from seawall.market.formats.registry import FORMATS
+    from seawall.market.schemas import Timeframe
+
+    formats = [each.name for each in FORMATS]
+    if format_ is not None and format_ not in formats:
+        message = f"{format_!r} is not one of {', '.join(formats)}"
+        raise typer.BadParameter(message, param_hint="--format")
+    try:
+        length = None if timeframe is None else Timeframe.parse(timeframe)
+    except InvalidError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeframe") from error
+    return ParseHints(now=now(), symbol=symbol, exchange=exchange, timeframe=length, format=format_)
 
 
 async def _import(
@@ -81,6 +99,7 @@ async def _import(
     results: list[ImportResult] = []
     failures: list[tuple[Path, SeawallError]] = []
     async with open_engine() as engine:
+        hints = await _with_known_bases(engine, hints)
         with progress() as bar:
             task = bar.add_task("Importing", total=len(paths))
             for path in paths:
@@ -93,6 +112,15 @@ async def _import(
                     failures.append((path, error))
                 bar.advance(task)
     return results, failures
+
+
+async def _with_known_bases(engine: "AsyncEngine", hints: "ParseHints") -> "ParseHints":
+    """Let the assets of the catalogue settle how the name of a pair splits."""
+    from seawall.market.store import list_assets
+
+    async with owner_session(engine) as session:
+        known = await list_assets(session)
+    return replace(hints, known_bases=frozenset(asset.symbol for asset in known))
 
 
 async def _import_file(
@@ -123,19 +151,20 @@ def _print_results(
     for result in results:
         _print_result(screen, result)
     for path, error in failures:
-        typer.echo(f"{path}: nothing imported. {error.message} {error.hint}".rstrip(), err=True)
+        typer.echo(f"{path}: not imported\n  {error}", err=True)
     if len(results) + len(failures) > 1:
         rows = sum(result.inserted + result.updated for result in results)
         refused = sum(len(result.rejected) for result in results)
+        plural = "" if len(results) == 1 else "s"
         screen.print(
-            f"{len(results)} files taken, {len(failures)} failed;"
+            f"{len(results)} file{plural} taken, {len(failures)} failed;"
             f" {rows:,} rows written, {refused:,} rejected"
         )
 
 
 def _print_result(screen: "Console", result: "ImportResult") -> None:
     series = " ".join(filter(None, (result.exchange, result.symbol, result.timeframe, result.kind)))
-    screen.print(f"{Path(result.path).name}: {series} ({result.format})", soft_wrap=True)
+    screen.print(f"{Path(result.path).name}: {series}, format {result.format}", soft_wrap=True)
     screen.print(
         f"  {result.rows_read:,} rows read: {result.inserted:,} inserted,"
         f" {result.updated:,} updated, {result.unchanged:,} unchanged,"
@@ -158,7 +187,7 @@ def _print_result(screen: "Console", result: "ImportResult") -> None:
 
 
 def _gaps(result: "ImportResult") -> str:
-    if result.kind not in {"candles", "prices"}:
+    if result.kind not in REGULAR:
         return ""
     if not result.gap_count:
         return ", no gaps"
@@ -174,11 +203,12 @@ def coverage(
     as_json: Json = False,
 ) -> None:
     """Show what is held and what is missing, per symbol and timeframe."""
-    found = run(_coverage())
-    if symbol is not None:
-        found = [each for each in found if _is_of(each, symbol.upper())]
+    found = run(_coverage(symbol))
     if as_json:
-        print_json({"series": found})
+        print_json({"series": [_series_document(each) for each in found]})
+        return
+    if not found:
+        typer.echo("Nothing is held yet. Import some: seawall market import PATH")
         return
     shown = table(
         "Symbol",
@@ -194,16 +224,34 @@ def coverage(
     for each in found:
         shown.add_row(
             each.symbol,
-            each.exchange + (" (simulated)" if each.is_simulated else ""),
+            _exchange(each),
             each.timeframe or each.kind,
             f"{each.rows:,}",
             output.day(each.first_time),
             output.day(each.last_time),
-            f"{each.missing:,}",
-            f"{each.gap_count:,}",
+            f"{each.missing:,}" if each.kind in REGULAR else "-",
+            f"{each.gap_count:,}" if each.kind in REGULAR else "-",
             _longest(each),
         )
     console().print(shown)
+
+
+def _series_document(each: "Coverage") -> dict[str, object]:
+    """Lay a series out for programs; what cannot be known of its kind is null."""
+    facts = {field.name: getattr(each, field.name) for field in dataclasses.fields(each)}
+    gaps = [
+        {"start": gap.start, "end": gap.end, "missing": gap.missing, "reason": reason}
+        for gap, reason in each.gaps
+    ]
+    if each.kind not in REGULAR:
+        return facts | {"missing": None, "gap_count": None, "gaps": gaps}
+    return facts | {"gaps": gaps}
+
+
+def _exchange(each: "Coverage") -> str:
+    """Name the exchange; prices that are made up have to say so themselves."""
+    is_marked = not each.is_simulated or each.exchange == "simulated"
+    return each.exchange if is_marked else f"{each.exchange} (simulated)".lstrip()
 
 
 def _is_of(each: "Coverage", symbol: str) -> bool:
@@ -218,8 +266,17 @@ def _longest(each: "Coverage") -> str:
     return f"{output.day(gap.start)} until {output.day(gap.end)}, {words}"
 
 
-async def _coverage() -> "list[Coverage]":
+async def _coverage(symbol: str | None) -> "list[Coverage]":
+    from seawall.core.errors import NotFoundError
     from seawall.market.coverage import list_coverage
 
-    async with open_engine() as engine, owner_session(engine) as session:
-        return await list_coverage(session)
+    async with open_session() as session:
+        found = await list_coverage(session)
+    if symbol is None:
+        return found
+    wanted = [each for each in found if _is_of(each, symbol.upper())]
+    if not wanted:
+        raise NotFoundError(
+            f"Nothing is held of {symbol!r}.", hint="See what is: seawall market coverage."
+        )
+    return wanted

@@ -14,9 +14,9 @@ UNAVAILABLE = 7
 
 
 def demo(as_json: Json = False) -> None:
-    """Fill a simulated sample, build a portfolio on it, and print its risk report.
+    """Fill a simulated sample, and print its portfolio's risk.
 
-    Nothing in it is real: the prices come from a seeded generator, on an exchange named
+    Nothing in it is real: prices come from a seeded generator, on an exchange named
     `simulated`, in a database apart from yours. A second run changes nothing.
     """
     from seawall.cli.risk import document, print_report
@@ -35,16 +35,19 @@ def demo(as_json: Json = False) -> None:
         )
         return
     typer.echo(
-        f"SIMULATED DATA: {done.assets} assets, {done.candles_inserted:,} candles and"
+        f"SIMULATED DATA: {done.assets} made-up assets, {done.candles_inserted:,} candles and"
         f" {done.transactions_inserted} transactions added.\n"
     )
     print_report(done.report)
-    typer.echo("See more of it: seawall --demo market coverage, seawall --demo portfolio show Demo")
+    typer.echo("\nSee more: seawall --demo market coverage, seawall --demo portfolio show Demo")
 
 
 async def _demo() -> "Demo":
+    from seawall.core.settings import load_settings
+    from seawall.db import database
     from seawall.ops.demo import build_demo
 
+    await database.prepare(database.locate(load_settings()))
     async with open_engine() as engine:
         with progress() as bar:
             task = bar.add_task("Simulating", total=None)
@@ -56,11 +59,14 @@ async def _demo() -> "Demo":
 
 
 def doctor(as_json: Json = False) -> int:
-    """Check versions, disk, database and cache, and say what to do about what is wrong."""
-    from seawall.core.settings import Settings
+    """Check versions, disk, database and cache.
+
+    Says what to do about what is wrong, and then exits with 7.
+    """
+    from seawall.core.settings import load_settings
     from seawall.ops.doctor import examine
 
-    checks = run(examine(Settings()))
+    checks = run(examine(load_settings()))
     healthy = all(check.ok for check in checks)
     if as_json:
         print_json({"healthy": healthy, "checks": checks})

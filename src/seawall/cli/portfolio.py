@@ -11,6 +11,8 @@ from seawall.cli.output import Json, console, print_json, table
 from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from seawall.portfolios.performance import TimeWeightedReturn
     from seawall.portfolios.schemas import PortfolioRecord, TransactionsImport
     from seawall.portfolios.valuation import Valuation, ValuedHolding
@@ -19,7 +21,7 @@ app = typer.Typer(help="Portfolios: transactions in, holdings out.", no_args_is_
 
 INVALID_ROWS = 4
 SHOWN_REJECTED = 20
-Name = Annotated[str, typer.Argument(help="The portfolio's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
 
 
 @app.command("create")
@@ -51,7 +53,10 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print_json({"portfolios": found})
         return
-    shown = table("Name", "Description", "Made")
+    if not found:
+        typer.echo("There are no portfolios yet. Make one: seawall portfolio create NAME")
+        return
+    shown = table("Name", "Description", "Made (UTC)")
     for each in found:
         shown.add_row(each.name, each.description, output.day(each.created_at))
     console().print(shown)
@@ -69,11 +74,13 @@ def import_(
     name: Name,
     file: Annotated[
         Path,
-        typer.Argument(help="CSV with date,type,asset,quantity,price_usd,fee_usd,notes."),
+        typer.Argument(
+            metavar="FILE", help="CSV with date,type,asset,quantity,price_usd,fee_usd,notes."
+        ),
     ],
     as_json: Json = False,
 ) -> int:
-    """Import transactions: the whole file, or nothing of it when a row is wrong.
+    """Import a file of transactions, whole or not at all.
 
     Types: buy, sell, transfer, stake, unstake, reward, fee, deposit, withdrawal. Importing the
     same file again changes nothing.
@@ -103,10 +110,10 @@ def _print_import(done: "TransactionsImport") -> None:
         f" {done.unchanged} unchanged, {len(done.rejected)} rejected"
     )
     for rejected in done.rejected[:SHOWN_REJECTED]:
-        typer.echo(f"  line {rejected.line}: {rejected.reason}", err=True)
+        typer.echo(f"  line {rejected.line} rejected: {rejected.reason}", err=True)
     if len(done.rejected) > SHOWN_REJECTED:
         rest = len(done.rejected) - SHOWN_REJECTED
-        typer.echo(f"  and {rest} more; --json lists them all", err=True)
+        typer.echo(f"  and {rest:,} more rejected; --json lists them all", err=True)
     if done.rejected:
         typer.echo("Nothing was imported: mend these rows and import the file again.", err=True)
 
@@ -198,15 +205,38 @@ def _holding_document(each: "ValuedHolding", valuation: "Valuation") -> dict[str
 
 def _print_show(valuation: "Valuation", performance: "TimeWeightedReturn") -> None:
     state = valuation.state
-    when = f"{valuation.moment.as_of:%Y-%m-%d %H:%M} UTC"
     screen = console()
-    screen.print(f"{valuation.portfolio.name} as of {when}, {state.method} lots")
+    when = f"{output.day(valuation.moment.as_of)} UTC"
+    screen.print(f"{valuation.portfolio.name} as of {when}, {state.method} lots, in USD\n")
+    if state.holdings or valuation.holdings:
+        screen.print(_holdings_table(valuation), "")
+    else:
+        screen.print("Nothing is held.")
+    screen.print(
+        f"Total value {output.money(valuation.total_value)} USD,"
+        f" unrealised {output.money(valuation.unrealised_profit, signed=True)},"
+        f" realised {output.money(state.totals.realised_profit, signed=True)},"
+        f" expenses {output.money(state.totals.expenses)}",
+        soft_wrap=True,
+    )
+    screen.print(_performance(valuation, performance), soft_wrap=True)
+    output.print_notes(screen, valuation.notes)
+
+
+def _performance(valuation: "Valuation", performance: "TimeWeightedReturn") -> str:
+    if performance.value is None:
+        return f"Time-weighted return: none, {performance.reason}"
+    since = output.day(valuation.state.movements[0].time)
+    return f"Time-weighted return {output.percent(performance.value)} since {since}"
+
+
+def _holdings_table(valuation: "Valuation") -> "Table":
     shown = table(
         "Asset",
         ">Quantity",
         ">Average cost",
         ">Price",
-        ">Value USD",
+        ">Value",
         ">Weight",
         ">Unrealised",
         ">Realised",
@@ -223,20 +253,7 @@ def _print_show(valuation: "Valuation", performance: "TimeWeightedReturn") -> No
             output.money(each.unrealised_profit, signed=True),
             output.money(each.holding.realised_profit, signed=True),
         )
-    for closed in (each for each in state.holdings if not each.quantity):
+    for closed in (each for each in valuation.state.holdings if not each.quantity):
         realised = output.money(closed.realised_profit, signed=True)
         shown.add_row(closed.asset, "0", "-", "-", "-", "-", "-", realised)
-    screen.print(shown)
-    twr = performance.value
-    screen.print(
-        f"Total value {output.money(valuation.total_value)} USD,"
-        f" unrealised {output.money(valuation.unrealised_profit, signed=True)},"
-        f" realised {output.money(state.totals.realised_profit, signed=True)},"
-        f" expenses {output.money(state.totals.expenses)}"
-    )
-    screen.print(
-        f"Time-weighted return {output.percent(twr)}"
-        if twr is not None
-        else f"Time-weighted return: none, {performance.reason}"
-    )
-    output.print_notes(screen, valuation.notes)
+    return shown

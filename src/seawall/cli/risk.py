@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The portfolio's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
 DIFFERS = 5
 MATRIX_LIMIT = 12
 """Assets up to which a correlation matrix fits on a screen."""
@@ -54,7 +54,7 @@ def report(
     benchmark: Annotated[str, typer.Option(help="What beta is measured against.")] = "BTC",
     as_json: Json = False,
 ) -> None:
-    """Measure a portfolio's risk, and keep the report so that it can be computed again.
+    """Measure a portfolio's risk, and keep the report.
 
     Current weights are applied to the last daily returns of what is held, on the days that all
     holdings have. A figure that cannot be had is null, with the reason.
@@ -84,12 +84,26 @@ def history(name: Name, as_json: Json = False) -> None:
     if as_json:
         print_json({"reports": [document(each) for each in found]})
         return
-    shown = table("As of", "Known at", ">Window", ">Value USD", ">VaR 95 %", "Id")
+    if not found:
+        typer.echo(f"No report is kept. Make one: seawall risk report {name!r}")
+        return
+    shown = table(
+        "As of (UTC)",
+        "Known at (UTC)",
+        ">Window",
+        ">Confidence",
+        "Benchmark",
+        ">Value USD",
+        ">VaR 95 %",
+        "Id",
+    )
     for each in found:
         shown.add_row(
             output.day(each.as_of),
-            f"{each.known_at:%Y-%m-%d %H:%M:%S}",
+            output.day(each.known_at),
             str(each.question.window),
+            f"{each.question.confidence:g}",
+            each.question.benchmark,
             output.money(each.total_value_usd),
             output.percent(each.figures["var_95"]),
             str(each.id),
@@ -107,10 +121,15 @@ async def _history(name: str) -> "list[RiskReport]":
 
 @app.command("recompute")
 def recompute(
-    report_id: Annotated[UUID, typer.Argument(help="A report's id, from `risk history`.")],
+    report_id: Annotated[
+        UUID, typer.Argument(metavar="ID", help="A report's id, from `risk history`.")
+    ],
     as_json: Json = False,
 ) -> int:
-    """Compute a kept report again from what was known then, and compare every figure."""
+    """Compute a kept report again from what was known then.
+
+    Every figure is compared with the kept one; exit code 5 says that one differs.
+    """
     done = run(_recompute(report_id))
     if as_json:
         print_json(
@@ -123,8 +142,11 @@ def recompute(
         )
     else:
         print_report(done.again)
-        outcome = f"Differs in: {', '.join(done.differs)}" if done.differs else "Identical"
-        typer.echo(f"{outcome} to the report kept as {report_id}.")
+        typer.echo(
+            f"Different from the report kept as {report_id} in: {', '.join(done.differs)}."
+            if done.differs
+            else f"Identical to the report kept as {report_id}."
+        )
     return DIFFERS if done.differs else 0
 
 
@@ -162,8 +184,9 @@ def print_report(made: "RiskReport") -> None:
     screen = console()
     question = made.question
     screen.print(
-        f"Risk of {made.portfolio} as of {made.as_of:%Y-%m-%d %H:%M} UTC:"
-        f" {made.observations} daily returns of {question.window} asked for"
+        f"Risk of {made.portfolio} as of {output.day(made.as_of)} UTC:"
+        f" {made.observations} daily returns of {question.window} asked for\n",
+        soft_wrap=True,
     )
     shown = table("Figure", ">Value", "")
     shown.add_row("Total value", f"{output.money(made.total_value_usd)} USD", "")
@@ -172,10 +195,13 @@ def print_report(made: "RiskReport") -> None:
         if slug == "value_at_risk" and question.confidence in {0.95, 0.99}:
             continue
         shown.add_row(_title(slug, title, question), _figure(slug, value), _remark(made, slug))
-    screen.print(shown)
-    _print_holdings(screen, made)
+    screen.print(shown, "")
+    if made.holdings:
+        _print_holdings(screen, made)
     _print_matrix(screen, made)
     output.print_notes(screen, made.notes)
+    if made.id is not None:
+        screen.print(f"Kept as {made.id}")
 
 
 def _title(slug: str, title: str, question: "RiskQuestion") -> str:
@@ -204,17 +230,18 @@ def _remark(made: "RiskReport", slug: str) -> str:
 
 
 def _print_holdings(screen: "Console", made: "RiskReport") -> None:
-    shown = table("Asset", ">Weight", ">Value USD", ">Price", "Price age", "Source")
+    shown = table("Asset", ">Weight", ">Value USD", ">Price USD", ">Price age", "Source")
     for each in made.holdings:
         shown.add_row(
             each.asset,
             output.percent(each.weight, 1),
             output.money(each.value_usd),
             output.price(each.price_usd),
-            output.age(each.price_age_seconds),
+            # Cash has no price that could grow old.
+            output.age(each.price_age_seconds if each.price_source else None),
             each.price_source,
         )
-    screen.print(shown)
+    screen.print(shown, "")
 
 
 def _print_matrix(screen: "Console", made: "RiskReport") -> None:
@@ -227,5 +254,5 @@ def _print_matrix(screen: "Console", made: "RiskReport") -> None:
     for at in varying:
         row = matrix.values[at]
         shown.add_row(matrix.assets[at], *(output.number(row[other], 2) for other in varying))
-    screen.print("Correlations of daily returns")
-    screen.print(shown)
+    screen.print("Correlations of daily returns\n")
+    screen.print(shown, "")

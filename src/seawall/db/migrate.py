@@ -149,12 +149,15 @@ def _run(connection: Connection, run: Callable[[Config], None]) -> None:
     run(config)
 
 
+def _major_version(connection: Connection) -> int:
+    return int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
+
+
 def _require_version(connection: Connection) -> None:
-    number = int(connection.scalar(text("SHOW server_version_num")) or 0)
-    if number // 10_000 < MINIMUM_VERSION:
+    major = _major_version(connection)
+    if major < MINIMUM_VERSION:
         raise UnavailableError(
-            f"The server is PostgreSQL {number // 10_000};"
-            f" Seawall needs {MINIMUM_VERSION} or newer.",
+            f"The server is PostgreSQL {major}; Seawall needs {MINIMUM_VERSION} or newer.",
             hint="Upgrade it, or unset SEAWALL_DATABASE__URL to use the embedded server.",
         )
 
@@ -165,8 +168,7 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
     Roles belong to the whole server, so another database of it may have made them before.
     """
     # Since PostgreSQL 16 a member is not always one who may SET ROLE.
-    number = int(connection.scalar(text("SHOW server_version_num")) or 0)
-    becoming = "SET" if number >= 160_000 else "MEMBER"  # noqa: PLR2004 - that version
+    becoming = "SET" if _major_version(connection) >= 16 else "MEMBER"  # noqa: PLR2004
     # Both roles are without BYPASSRLS: not even the owner's own queries pass the policies.
     for role in (OWNER_ROLE, APP_ROLE):
         connection.execute(

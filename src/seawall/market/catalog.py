@@ -1,21 +1,10 @@
-"""What kind of thing an asset is, and how pairs get into the catalogue."""
+"""How assets and pairs get into the catalogue."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.market import store
+from seawall.market.pairs import kind_of
 from seawall.market.store import AssetRecord, SymbolRecord
-
-FIAT = frozenset({"USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "TRY", "BRL", "KRW"})
-USD_STABLECOINS = frozenset(
-    {"USDT", "USDC", "BUSD", "TUSD", "FDUSD", "DAI", "USDP", "PYUSD", "GUSD", "USDD", "USDE"}
-)
-
-
-def kind_of(symbol: str) -> str:
-    """Return fiat, stablecoin or crypto for an asset's symbol."""
-    if symbol in FIAT:
-        return "fiat"
-    return "stablecoin" if symbol in USD_STABLECOINS else "crypto"
 
 
 async def ensure_asset(

@@ -213,9 +213,7 @@ async def list_coverage(session: AsyncSession, *, longest: int = 5) -> list[Cove
             await session.execute(
                 select(DataGap.coverage_id, func.count()).group_by(DataGap.coverage_id)
             )
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     subject, base = aliased(Asset), aliased(Asset)
     rows = await session.execute(

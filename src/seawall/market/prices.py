@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.time import to_micros
 from seawall.db.bulk import Records, instant
 from seawall.market import series, store
-from seawall.market.catalog import USD_STABLECOINS
+from seawall.market.pairs import USD_STABLECOINS
 from seawall.market.schemas import Timeframe
 from seawall.market.store import AssetRecord, SymbolRecord
 

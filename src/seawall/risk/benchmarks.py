@@ -13,7 +13,7 @@ from seawall.market.store import AssetRecord
 from seawall.quant.types import FloatArray
 from seawall.risk.exposure import Window
 
-BTC, SP500 = "BTC", "SP500"
+BTC = "BTC"
 
 
 async def read_benchmarks(

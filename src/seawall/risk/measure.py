@@ -7,13 +7,14 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import NotFoundError
+from seawall.market.pairs import SP500
 from seawall.market.prices import USD
 from seawall.portfolios.schemas import LotMethod, PortfolioRecord
 from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
 from seawall.quant.metrics.measure import Measures, measure
 from seawall.quant.returns import Benchmark, CommonReturns, match_benchmark
 from seawall.quant.types import FloatArray
-from seawall.risk.benchmarks import BTC, SP500, read_benchmarks
+from seawall.risk.benchmarks import BTC, read_benchmarks
 from seawall.risk.exposure import LOOK_BACK, Exposure, Window, expose
 from seawall.risk.schemas import (
     FIGURES,

@@ -7,11 +7,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import NotFoundError
+from seawall.market.pairs import SP500
 from seawall.portfolios.portfolios import get_portfolio
 from seawall.portfolios.schemas import PortfolioRecord
 from seawall.portfolios.valuation import Moment, begin
 from seawall.risk import store
-from seawall.risk.benchmarks import BTC, SP500
+from seawall.risk.benchmarks import BTC
 from seawall.risk.measure import measure_portfolio
 from seawall.risk.schemas import RiskQuestion, RiskReport
 

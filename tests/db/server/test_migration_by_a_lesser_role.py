@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from seawall.db import migrate
 from seawall.db.engine import create_engine

@@ -51,7 +51,7 @@ def test_names_of_candles(name: str, expected: tuple[object, ...]) -> None:
     ("name", "symbol"),
     [
         ("SP500-close.csv", "SP500"),
-        ("^GSPC.csv", "GSPC"),
+        ("^GSPC.csv", "SP500"),
         ("daily_closes.csv", None),
         ("dax.csv", "DAX"),
     ],
@@ -78,7 +78,7 @@ def test_hints_come_before_all() -> None:
 
 
 def test_an_index_may_be_hinted() -> None:
-    assert said("x.csv", layout=PRICES, hints=ParseHints(symbol="^gspc"))[0] == "GSPC"
+    assert said("x.csv", layout=PRICES, hints=ParseHints(symbol="^gspc"))[0] == "SP500"
     with pytest.raises(InvalidError, match="not the name of an index"):
         said("x.csv", layout=PRICES, hints=ParseHints(symbol="S&P 500"))
 

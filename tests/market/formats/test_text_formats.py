@@ -20,11 +20,12 @@ def test_yahoo_with_dividends(parse: Parse) -> None:
     )
     assert (parsed.format, parsed.exchange, parsed.symbol) == ("yahoo", "yahoo", "BTC/USD")
     assert str(parsed.timeframe) == "1d"
-    assert parsed.records[["open", "high", "low", "close", "volume"]].tolist() == [
+    # Yahoo counts in dollars what others count in coins.
+    assert parsed.records[["open", "high", "low", "close", "quote_volume"]].tolist() == [
         (465.5, 468.25, 452.5, 457.25, 21056800.0),
         (456.5, 456.75, 413.0, 424.5, 34483200.0),
     ]
-    assert np.isnan(parsed.records["quote_volume"]).all()
+    assert np.isnan(parsed.records["volume"]).all()
     assert parsed.records["trade_count"].tolist() == [-1, -1]
 
 
@@ -38,7 +39,7 @@ def test_yahoo_with_adjusted_close_takes_the_close(parse: Parse) -> None:
     )
     assert (parsed.format, parsed.symbol) == ("yahoo", "ETH/EUR")
     assert parsed.records["close"].tolist() == [11.0, 12.0]
-    assert np.isnan(parsed.records["volume"]).tolist() == [False, True]
+    assert np.isnan(parsed.records["quote_volume"]).tolist() == [False, True]
     assert [(row.line, row.reason) for row in parsed.rejected] == [
         (4, "open 'null' is not a number")
     ]
@@ -164,3 +165,11 @@ def test_a_format_that_is_asked_for(parse: Parse) -> None:
 def test_an_unknown_format_names_the_known(parse: Parse) -> None:
     with pytest.raises(InvalidError, match=r"'xls' is not known\. Known are binance, yahoo"):
         parse("BTC-USD.csv", "x", format="xls")
+
+
+def test_an_index_may_be_older_than_any_coin(parse: Parse) -> None:
+    parsed = parse("SP500.csv", "Date,Close\n1957-03-04,44.06\n1899-12-29,1\n")
+    assert parsed.records["price_usd"].tolist() == [44.06]
+    assert [(row.line, row.reason) for row in parsed.rejected] == [
+        (3, "time 1899-12-29T00:00:00Z is before 1900")
+    ]

@@ -86,7 +86,6 @@ class Layout:
     exchange: str | None = None
     day: int | None = None
     timeframe: Timeframe | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

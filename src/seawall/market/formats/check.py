@@ -104,6 +104,5 @@ def _notes(source: Source, dropped: int, widened: int, *, in_order: bool) -> tup
         f"{dropped} identical duplicates dropped" if dropped else "",
         "" if in_order else "rows were not in order of time; sorted",
         f"{widened} candles widened by float noise to hold their open and close" if widened else "",
-        source.layout.note,
     )
     return tuple(note for note in notes if note)

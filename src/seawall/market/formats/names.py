@@ -7,13 +7,13 @@ from itertools import pairwise
 from typing import TypeVar
 
 from seawall.core.errors import InvalidError
-from seawall.market.catalog_names import (
+from seawall.market.formats.base import Layout, ParseHints
+from seawall.market.formats.spacing import Stated
+from seawall.market.pairs import (
     QUOTES,
     plain_name,
     split_pair,
 )
-from seawall.market.formats.base import Layout, ParseHints
-from seawall.market.formats.spacing import Stated
 from seawall.market.schemas import SeriesKind, Timeframe
 
 _T = TypeVar("_T")

@@ -14,7 +14,8 @@ from seawall.market.formats.verdicts import Verdicts
 from seawall.market.schemas import DTYPES, Records, SeriesKind
 
 EARLIEST = to_micros(datetime(2009, 1, 1))  # noqa: DTZ001 - a naive one is UTC
-"""Before Bitcoin's first block there was nothing to price."""
+"""Before Bitcoin's first block there was no coin to price."""
+EARLIEST_INDEX = to_micros(datetime(1900, 1, 1))  # noqa: DTZ001 - as above
 NOISE = 1e-9
 """By how much, relatively, an open or close may lie outside of low to high: float32 noise."""
 
@@ -43,7 +44,8 @@ def to_records(
     """
     records = np.empty(len(table.lines), DTYPES[layout.kind])
     records["time"] = table.times.view("<M8[us]")
-    _check_times(table.times, to_micros(now), verdicts)
+    earliest = EARLIEST_INDEX if layout.kind is SeriesKind.PRICES else EARLIEST
+    _check_times(table.times, earliest, to_micros(now), verdicts)
     for field in _PRICES[layout.kind]:
         records[field] = _floats(table, field)
         _check_price(records[field], field, verdicts, may_miss=field in layout.optional)
@@ -82,8 +84,9 @@ def _whole(values: NDArray[np.float64]) -> Ints:
     return np.where(fits, values, 0).astype(np.int64)
 
 
-def _check_times(micros: Ints, now: int, verdicts: Verdicts) -> None:
-    verdicts.reject(micros < EARLIEST, lambda row: f"time {show(micros[row])} is before 2009")
+def _check_times(micros: Ints, earliest: int, now: int, verdicts: Verdicts) -> None:
+    year = show(earliest)[:4]
+    verdicts.reject(micros < earliest, lambda row: f"time {show(micros[row])} is before {year}")
     verdicts.reject(micros > now, lambda row: f"time {show(micros[row])} is in the future")
 
 

@@ -16,8 +16,11 @@ def recognise(sample: Sample) -> Layout | None:
     found = columns.candles(names)
     if found is None:
         return None
-    note = "Yahoo counts the volume of a coin in the currency it is quoted in, not in coins"
-    return replace(found, exchange="yahoo", note=note)
+    # Yahoo counts the volume of a coin in the currency that it is quoted in, not in coins.
+    fields = dict(found.fields)
+    if "volume" in fields:
+        fields["quote_volume"] = fields.pop("volume")
+    return replace(found, fields=fields, exchange="yahoo")
 
 
 YAHOO = Format(

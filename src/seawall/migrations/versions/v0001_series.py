@@ -44,12 +44,12 @@ DECLARE
     made integer := 0;
 BEGIN
     SELECT * INTO STRICT declared FROM series WHERE table_name = name;
-    IF declared.engine <> 'native' THEN
-        RETURN 0;
-    END IF;
     IF first < '1900-01-01' OR last > now() + interval '10 years' OR last < first THEN
         RAISE 'no chunks of % from % to %', name, first, last
             USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+    IF declared.engine <> 'native' THEN
+        RETURN 0;
     END IF;
     step := ('1 ' || declared.chunk)::interval;
     lower_bound := date_trunc(declared.chunk, first);

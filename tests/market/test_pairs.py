@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seawall.core.errors import InvalidError
-from seawall.market.catalog_names import QUOTES, WELL_KNOWN_BASES, plain_name, split_pair
+from seawall.market.pairs import QUOTES, WELL_KNOWN_BASES, plain_name, split_pair
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_any_text_splits_into_itself_or_is_refused(text: str, bases: set[str]) -
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("sp500", "SP500"), ("^GSPC", "GSPC"), (" DAX ", "DAX")]
+    ("text", "name"), [("sp500", "SP500"), ("^GSPC", "SP500"), ("spx", "SP500"), (" DAX ", "DAX")]
 )
 def test_plain_names(text: str, name: str) -> None:
     assert plain_name(text) == name

@@ -1,16 +1,22 @@
-"""How the names of pairs and indices are read: BTCUSDT is BTC/USDT, SP500 is itself."""
+"""What names mean: which assets are money, BTCUSDT is BTC/USDT, ^GSPC is SP500."""
 
 import re
 from collections.abc import Collection
 
 from seawall.core.errors import InvalidError, name_some
 
-_QUOTES = (
-    "USD USDT USDC BUSD TUSD FDUSD USDP DAI EUR GBP TRY JPY AUD BRL CHF CAD KRW RUB UAH PLN ZAR "
-    "IDR MXN ARS BTC ETH BNB XRP TRX SOL DOGE"
-)
-QUOTES = frozenset(_QUOTES.split())
+_FIAT = "USD EUR GBP TRY JPY AUD BRL CHF CAD KRW RUB UAH PLN ZAR IDR MXN ARS"
+_STABLECOINS = "USDT USDC BUSD TUSD FDUSD USDP DAI PYUSD GUSD USDD USDE"
+_QUOTING_COINS = "BTC ETH BNB XRP TRX SOL DOGE"
+
+FIAT = frozenset(_FIAT.split())
+USD_STABLECOINS = frozenset(_STABLECOINS.split())
+QUOTES = FIAT | USD_STABLECOINS | frozenset(_QUOTING_COINS.split())
 """What prices are quoted in, and so what the name of a pair may end with."""
+
+SP500 = "SP500"
+_INDEX_NAMES = {"GSPC": SP500, "SPX": SP500, "INX": SP500, "US500": SP500}
+"""Other publishers' names of an index, by which it would not be found."""
 
 _WELL_KNOWN_BASES = (
     "BTC ETH BNB XRP ADA SOL DOGE DOT LTC LINK AVAX TRX MATIC POL BCH ATOM XLM XMR ETC UNI FIL "
@@ -58,8 +64,17 @@ def split_pair(text: str, known_bases: Collection[str] = ()) -> tuple[str, str]:
     return candidates[0]
 
 
+def kind_of(symbol: str) -> str:
+    """Return fiat, stablecoin or crypto for an asset's symbol."""
+    if symbol in FIAT:
+        return "fiat"
+    return "stablecoin" if symbol in USD_STABLECOINS else "crypto"
+
+
 def plain_name(text: str) -> str:
     """Write the name of an index or asset in upper case, without Yahoo's leading ^.
+
+    The S&P 500 is SP500, whatever its publisher calls it.
 
     Raises:
         InvalidError: it has characters that no such name has.
@@ -70,7 +85,7 @@ def plain_name(text: str) -> str:
             f"symbol {text!r} is not the name of an index or asset.",
             hint="Use letters and digits only, like SP500.",
         )
-    return name
+    return _INDEX_NAMES.get(name, name)
 
 
 def _splits(name: str) -> list[tuple[str, str]]:
