@@ -29,7 +29,7 @@ DAYS, ASSETS = 365, 20
 ROUNDS, OURS_PER_ROUND = 60, 40
 
 
-def run() -> list[Result]:
+def risk_one() -> list[Result]:
     """Measure both, in turns, and check that they agree."""
     returns, weights = _market()
     index = pd.date_range("2025-01-01", periods=DAYS, freq="D")

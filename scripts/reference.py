@@ -25,7 +25,6 @@ from seawall.cli.app import BUG, EXIT_CODES, INTERRUPTED, UNREAD, app
 from seawall.core.settings import Settings
 from seawall.db.base import TENANT, Base
 from seawall.db.series import SERIES
-from seawall.market.pairs import QUOTES
 from seawall.market.formats import columnar, unpack
 from seawall.market.formats.base import Format
 from seawall.market.formats.names import EXCHANGES
@@ -33,6 +32,7 @@ from seawall.market.formats.records import EARLIEST, EARLIEST_INDEX
 from seawall.market.formats.registry import known_formats
 from seawall.market.formats.spacing import STRAY, USUAL
 from seawall.market.formats.times import show
+from seawall.market.pairs import QUOTES
 from seawall.quant.metrics.registry import REGISTRY
 
 ROOT = Path(__file__).parents[1]
@@ -191,8 +191,8 @@ def formats_page() -> str:
 
 def _formats_of(module: ModuleType, forms: Sequence[Format]) -> str:
     heading = ", ".join(code(form.name) for form in forms)
-    how = doc(forms[0].recognise).partition("\n")[0]
-    return f"### {heading}\n\n{doc(module)}\n\nRecognition: {_uncapitalised(how)}"
+    how = doc(forms[0].recognise).partition("\n")[0].removeprefix("Return the layout by ")
+    return f"### {heading}\n\n{doc(module)}\n\nRecognised by {how}"
 
 
 def _limits() -> list[tuple[str, object]]:

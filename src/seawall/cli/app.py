@@ -85,6 +85,8 @@ def run(arguments: list[str]) -> int:
     try:
         outcome = app(arguments, prog_name="seawall", standalone_mode=False)
         sys.stdout.flush()
+        if outcome == INTERRUPTED:
+            raise KeyboardInterrupt  # noqa: TRY301 - typer has turned it into a number
     except SeawallError as error:
         print_error(type(error).__name__, error.message, error.hint, error.details, as_json=as_json)
         return exit_code(error)
@@ -97,16 +99,22 @@ def run(arguments: list[str]) -> int:
         message = "Stopped; what was not finished was not kept."
         print_error("Interrupted", message, "", {}, as_json=as_json)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Who was reading has gone, `head` for example; what is left to say has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
+    except (SystemExit, BrokenPipeError) as error:
+        return _end(error)
     except Exception as error:  # noqa: BLE001 - the last resort: say that it is our bug
         traceback.print_exc()
         hint = "This is a bug in Seawall. Please report it with the lines above."
         print_error(type(error).__name__, f"{error}", hint, {}, as_json=as_json)
         return BUG
     return outcome if isinstance(outcome, int) else 0
+
+
+def _end(error: SystemExit | BrokenPipeError) -> int:
+    """Return the code of a command that typer ended, or whose reader has gone, like `head`."""
+    if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+        return int(error.code or 0)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return UNREAD
 
 
 def exit_code(error: SeawallError) -> int:

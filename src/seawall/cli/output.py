@@ -146,7 +146,7 @@ def price(value: float | Decimal | None) -> str:
     """Write a price with thousands, and with more digits the smaller it is."""
     if value is None:
         return "-"
-    return f"{value:,.2f}" if value >= 1 else f"{value:.6g}"
+    return f"{value:,.2f}" if value >= 1 else plain(Decimal(f"{value:.6g}"))
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -161,8 +161,7 @@ def percent(value: float | Decimal | None, digits: int = 2) -> str:
 
 def quantity(value: Decimal) -> str:
     """Write a quantity with all its digits and thousands."""
-    whole, point, rest = plain(value).partition(".")
-    return f"{int(whole):,}{point}{rest}"
+    return f"{Decimal(plain(value)):,f}"
 
 
 def day(moment: datetime) -> str:

@@ -231,6 +231,8 @@ def _performance(valuation: "Valuation", performance: "TimeWeightedReturn") -> s
 
 
 def _holdings_table(valuation: "Valuation") -> "Table":
+    from seawall.portfolios.schemas import CASH
+
     shown = table(
         "Asset",
         ">Quantity",
@@ -242,16 +244,16 @@ def _holdings_table(valuation: "Valuation") -> "Table":
         ">Realised",
     )
     for each in valuation.holdings:
-        average = each.holding.average_cost
+        held = each.holding
         shown.add_row(
             each.asset,
-            output.quantity(each.holding.quantity),
-            output.price(average),
+            output.money(each.value) if each.asset == CASH else output.quantity(held.quantity),
+            output.price(held.average_cost),
             output.price(each.price.usd if each.price else None),
             output.money(each.value),
             output.percent(each.weight, 1),
             output.money(each.unrealised_profit, signed=True),
-            output.money(each.holding.realised_profit, signed=True),
+            output.money(held.realised_profit, signed=True),
         )
     for closed in (each for each in valuation.state.holdings if not each.quantity):
         realised = output.money(closed.realised_profit, signed=True)

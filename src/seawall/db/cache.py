@@ -17,12 +17,14 @@ async def ping(url: str) -> str:
     hint = "Start it, or unset SEAWALL_CACHE__URL to use the cache in the process."
     try:
         client = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
-    except ValueError as error:
-        # The address may hold a password, so it is not repeated.
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # Unconnected, it looks at the options.
+    except (ValueError, TypeError):
+        # The address may hold a password, so neither it nor what was said of it is repeated.
         raise UnavailableError(
             "SEAWALL_CACHE__URL is not a cache's address.",
             hint="Write it like redis://host:6379/0.",
-        ) from error
+        ) from None
     try:
         async with client:
             found = await client.info("server")

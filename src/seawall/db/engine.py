@@ -23,12 +23,12 @@ def parse_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        # The address may hold a password, so it is not repeated.
+    except (ArgumentError, ValueError):
+        # The address may hold a password, so neither it nor what was said of it is repeated.
         raise InvalidError(
             "SEAWALL_DATABASE__URL is not a database address.",
             hint="Write it like postgresql://user:password@host:5432/seawall.",
-        ) from error
+        ) from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise InvalidError(
             f"SEAWALL_DATABASE__URL names {parsed.get_backend_name()}; Seawall needs PostgreSQL."

@@ -13,6 +13,7 @@ from seawall.core.errors import (
     SeawallError,
     UnavailableError,
 )
+from seawall.db.engine import APP_ROLE
 
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -30,9 +31,11 @@ _LOST = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
-    ConnectionError,
-    TimeoutError,
+    asyncpg.InternalClientError,
+    OSError,
 )
+
+_NO_FIT = "A value does not fit into the database"
 
 # In this order: the first family that an error is of is the one that it becomes.
 _KNOWN: tuple[tuple[_Kinds, type[SeawallError], str, str], ...] = (
@@ -47,7 +50,7 @@ _KNOWN: tuple[tuple[_Kinds, type[SeawallError], str, str], ...] = (
     (
         (asyncpg.NumericValueOutOfRangeError, asyncpg.DatetimeFieldOverflowError),
         InvalidError,
-        "A value does not fit into the database",
+        _NO_FIT,
         "",
     ),
     (
@@ -86,6 +89,15 @@ _KNOWN: tuple[tuple[_Kinds, type[SeawallError], str, str], ...] = (
 def translate(error: BaseException) -> SeawallError | None:
     """Return the Seawall error that a database error stands for; None when it is a bug of ours."""
     cause = _cause(error)
+    if isinstance(cause, OSError) and cause.filename is not None:
+        return None  # A file was the trouble, not the way to the database.
+    if isinstance(cause, asyncpg.DataError) and isinstance(cause.__cause__, OverflowError):
+        return InvalidError(f"{_NO_FIT}: {cause.__cause__}.")  # It was too large to be sent.
+    if isinstance(cause, asyncpg.InvalidParameterValueError) and APP_ROLE in str(cause):
+        return UnavailableError(
+            f"The database has never been migrated: its server does not know the role {APP_ROLE}.",
+            hint="Run `seawall db migrate`.",
+        )
     for kinds, family, message, hint in _KNOWN:
         if isinstance(cause, kinds):
             said = getattr(cause, "detail", None) or str(cause) or type(cause).__name__

@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from seawall.core.errors import ConflictError, UnavailableError
@@ -55,17 +56,23 @@ async def create_database(admin: AsyncEngine, name: str) -> bool:
     """Create the database when it is not there; true when it was made."""
     with translated():
         async with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            found = await connection.scalar(
-                text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}
-            )
-            if found:
+            if await _is_there(connection, name):
                 return False
-            await connection.execute(
-                text(
-                    f"CREATE DATABASE {_quote(connection, name)} ENCODING 'UTF8' TEMPLATE template0"
+            quoted = _quote(connection, name)
+            try:
+                await connection.execute(
+                    text(f"CREATE DATABASE {quoted} ENCODING 'UTF8' TEMPLATE template0")
                 )
-            )
+            except DBAPIError:
+                if await _is_there(connection, name):
+                    return False  # Another has made it meanwhile.
+                raise
             return True
+
+
+async def _is_there(connection: AsyncConnection, name: str) -> bool:
+    query = text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)")
+    return bool(await connection.scalar(query, {"name": name}))
 
 
 def _quote(connection: AsyncConnection, identifier: str) -> str:

@@ -13,8 +13,8 @@ async def describe() -> dict[str, object]:
     settings = load_settings()
     if settings.database.url is not None:
         url = settings.database.url.get_secret_value()
-        shown = parse_url(url).render_as_string(hide_password=True)
-        return {"server": "yours", "url": shown, **await _version(database.locate(settings))}
+        shown = parse_url(url).set(drivername="postgresql").render_as_string(hide_password=True)
+        return {"server": "external", "url": shown, **await _version(database.locate(settings))}
     found = embedded_server(settings).status()
     facts: dict[str, object] = {
         "server": "embedded",

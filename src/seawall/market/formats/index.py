@@ -5,7 +5,7 @@ from seawall.market.formats.base import Format, Layout, Sample
 
 
 def recognise(sample: Sample) -> Layout | None:
-    """Return the layout of a text with a date and a close, and nothing else."""
+    """Return the layout by a date and a close, and nothing else."""
     return columns.prices(sample.columns)
 
 

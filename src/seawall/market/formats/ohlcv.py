@@ -5,7 +5,7 @@ from seawall.market.formats.base import Format, Layout, Sample
 
 
 def recognise(sample: Sample) -> Layout | None:
-    """Return the layout, the columns being in any order and others being left alone."""
+    """Return the layout by the columns' names, in any order; others are left alone."""
     return columns.candles(sample.columns)
 
 

@@ -7,7 +7,7 @@ from seawall.market.formats.base import Format, Layout, Sample
 
 
 def recognise(sample: Sample) -> Layout | None:
-    """Return the layout; the Unix time is read, because no time zone can be missing from it."""
+    """Return the layout by a second, Unix time; it is read, because it cannot lack a time zone."""
     names = sample.columns
     found = columns.candles(names)
     if found is None or names.count("unix_timestamp") != 1 or "timestamp" not in names:

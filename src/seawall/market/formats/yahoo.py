@@ -9,7 +9,7 @@ _MARKS = ({"adj_close"}, {"dividends", "stock_splits"})
 
 
 def recognise(sample: Sample) -> Layout | None:
-    """Return the layout of candles with a column that only Yahoo has."""
+    """Return the layout by a column that only Yahoo has, beside those of candles."""
     names = sample.columns
     if "date" not in names or not any(marks <= set(names) for marks in _MARKS):
         return None
