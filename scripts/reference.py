@@ -21,7 +21,8 @@ from sqlalchemy.schema import AddConstraint, Constraint, CreateColumn, CreateInd
 from typer.core import TyperGroup
 
 import seawall
-from seawall.cli.app import BUG, EXIT_CODES, INTERRUPTED, UNREAD, app
+from seawall.cli.app import app
+from seawall.cli.exits import BUG, EXIT_CODES, INTERRUPTED, UNREAD
 from seawall.core.settings import Settings
 from seawall.db.base import TENANT, Base
 from seawall.db.series import SERIES
@@ -29,7 +30,7 @@ from seawall.market.formats import columnar, unpack
 from seawall.market.formats.base import Format
 from seawall.market.formats.names import EXCHANGES
 from seawall.market.formats.records import EARLIEST, EARLIEST_INDEX
-from seawall.market.formats.registry import known_formats
+from seawall.market.formats.registry import FORMATS
 from seawall.market.formats.spacing import STRAY, USUAL
 from seawall.market.formats.times import show
 from seawall.market.pairs import QUOTES
@@ -169,9 +170,9 @@ def metrics_page() -> str:
 
 def formats_page() -> str:
     """Describe every file format, and the limits on files."""
-    forms = [(code(form.name), form.container, form.title) for form in known_formats()]
+    forms = [(code(form.name), form.container, form.title) for form in FORMATS]
     modules: dict[ModuleType, list[Format]] = {}
-    for form in known_formats():
+    for form in FORMATS:
         modules.setdefault(sys.modules[form.recognise.__module__], []).append(form)
     described = [_formats_of(module, known) for module, known in modules.items()]
     return page(

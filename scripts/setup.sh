@@ -15,8 +15,13 @@ say() { printf '%s\n' "$*" >&2; }
 
 find_python() {
     local name
-    for name in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
-        [ -n "$name" ] && command -v "$name" >/dev/null 2>&1 || continue
+    if [ -n "${PYTHON:-}" ]; then
+        command -v "$PYTHON" && return
+        say "There is no Python at $PYTHON, which the variable PYTHON names."
+        return 1
+    fi
+    for name in python3 python3.14 python3.13 python3.12 python3.11; do
+        command -v "$name" >/dev/null 2>&1 || continue
         "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || continue
         command -v "$name"
         return
@@ -42,7 +47,8 @@ make_venv() {
     "$python" -m venv "$venv"
 }
 
-[ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null || make_venv
+# One that an interrupted set-up left without uv and pip is of no use.
+"$venv/bin/python" -c 'import pip' 2>/dev/null || [ -x "$venv/bin/uv" ] || make_venv
 if [ ! -x "$venv/bin/uv" ]; then
     say "Fetching uv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt 2> >(grep -v "^WARNING: Location" >&2)
@@ -50,10 +56,13 @@ fi
 say "Installing the locked $group dependencies into $venv"
 export VIRTUAL_ENV=$PWD/$venv
 uv_pip() {
-    "$venv/bin/uv" pip "$@" && return
-    # A network with an authority of its own is known to the system, not to uv.
-    say "Trying again with the system's certificates"
-    UV_SYSTEM_CERTS=true "$venv/bin/uv" pip "$@"
+    local errors
+    errors=$("$venv/bin/uv" pip "$@" 2>&1) && return
+    # A network with a certificate authority of its own is known to the system, not to uv.
+    case $errors in
+        *certificate*) UV_SYSTEM_CERTS=true "$venv/bin/uv" pip "$@" ;;
+        *) say "$errors" && return 1 ;;
+    esac
 }
 uv_pip sync --quiet --require-hashes "${files[@]}"
 uv_pip install --quiet --no-deps --no-build-isolation --editable .

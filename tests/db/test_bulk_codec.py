@@ -34,7 +34,7 @@ def _integers(bits: int) -> st.SearchStrategy[int]:
 rows_of_any = st.lists(
     st.tuples(
         # What PostgreSQL can hold: from 4713 BC to 294276.
-        st.integers(-210_863_520_000_000_000, 9_224_318_015_999_999_999),
+        st.integers(-210_863_520_000_000_000, 2**63 - 1),
         _integers(16),
         _integers(64),
         st.floats(),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.db.locks import clock, lock_prices
@@ -19,7 +20,7 @@ async def _waits(engine: AsyncEngine, *assets: int, shared: bool) -> bool:
         try:
             async with session.begin_nested():
                 await lock_prices(session, assets, shared=shared)
-        except Exception as error:
+        except DBAPIError as error:
             assert "lock timeout" in str(error)  # noqa: PT017 - whatever else fails is no wait
             return True
         return False
@@ -30,7 +31,7 @@ async def _waits(engine: AsyncEngine, *assets: int, shared: bool) -> bool:
     [(False, False, True), (False, True, True), (True, False, True), (True, True, False)],
 )
 async def test_only_readers_share(
-    engine: AsyncEngine, held_shared: bool, wanted_shared: bool, waits: bool
+    engine: AsyncEngine, *, held_shared: bool, wanted_shared: bool, waits: bool
 ) -> None:
     async with transaction(engine, OWNER_ID) as session:
         await lock_prices(session, [5], shared=held_shared)

@@ -33,7 +33,7 @@ async def _is_native(session: AsyncSession, series: Series) -> bool:
     engine = await session.scalar(
         text("SELECT engine FROM series WHERE table_name = :name"), {"name": series.table}
     )
-    return engine == "native"
+    return bool(engine == "native")
 
 
 async def _partitions(session: AsyncSession, series: Series) -> list[str]:

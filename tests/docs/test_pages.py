@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seawall.cli.app import app
-from seawall.market.formats.registry import known_formats
+from seawall.market.formats.registry import FORMATS
 from seawall.portfolios.schemas import LotMethod, TransactionType
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(?:#([^)]*))?\)")
@@ -101,7 +101,7 @@ def test_every_benchmark_is_explained(root: Path, pages: dict[Path, str]) -> Non
 
 def test_every_format_type_and_lot_method_is_explained(root: Path, pages: dict[Path, str]) -> None:
     importing = pages[root / "docs" / "importing.md"]
-    assert not [each.name for each in known_formats() if f"| `{each.name}` |" not in importing]
+    assert not [each.name for each in FORMATS if f"| `{each.name}` |" not in importing]
     portfolios = pages[root / "docs" / "portfolios.md"]
     assert not [each for each in TransactionType if f"| `{each}` |" not in portfolios]
     assert not [each for each in LotMethod if f"| `{each}` |" not in portfolios]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from seawall.cli.app import EXIT_CODES
+from seawall.cli.exits import EXIT_CODES
 from seawall.core.settings import Settings
 from seawall.db import migrate
 from seawall.db.base import Base
-from seawall.market.formats.registry import known_formats
+from seawall.market.formats.registry import FORMATS
 from seawall.quant.metrics.registry import REGISTRY
 
 
@@ -95,7 +95,7 @@ def test_every_metric_format_table_and_exit_code_is_described(root: Path) -> Non
     for slug, metric in REGISTRY.items():
         assert f"## `{slug}`: {metric.name}" in metrics
         assert metric.source in metrics
-    for form in known_formats():
+    for form in FORMATS:
         assert f"| `{form.name}` |" in formats
     for name in Base.metadata.tables:
         assert f"### `{name}`" in tables

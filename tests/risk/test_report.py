@@ -9,14 +9,16 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from seawall.core.errors import NotFoundError
+from seawall.core.errors import InvalidError, NotFoundError
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.market.ingest import ingest
 from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timeframe
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
+from seawall.portfolios.schemas import LotMethod
 from seawall.portfolios.transactions import import_transactions
+from seawall.portfolios.valuation import begin, measure_performance, value_portfolio
 from seawall.risk import store
 from seawall.risk.report import recompute, report
 from seawall.risk.schemas import FIGURES, RiskQuestion, RiskReport
@@ -191,3 +193,40 @@ async def test_reports_of_a_portfolio_the_newest_first(filled: AsyncSession) -> 
         late.id,
         early.id,
     ]
+
+
+async def test_all_of_one_asset_has_a_beta_of_one_against_it(session: AsyncSession) -> None:
+    # Two exchanges that disagree: the holding and the benchmark have to take the same one.
+    await ingest(session, _candles("ETH/USD", 2, exchange="zeta"), "zeta")
+    late = _candles("ETH/USD", 5, exchange="alpha")
+    await ingest(session, replace(late, records=late.records[20:]), "alpha")
+    await _make(session, f"{HEADER}\n2024-01-03,buy,ETH,1,2000,2,\n")
+    made = await _report(session, RiskQuestion(window=60, benchmark="ETH"))
+    assert made.figures["beta"] == pytest.approx(1.0, abs=1e-12)
+
+
+async def test_a_flow_at_a_stale_price_has_no_return_and_says_so(session: AsyncSession) -> None:
+    btc = _candles("BTC/USD", 1)
+    holes = np.delete(btc.records, np.arange(30, 60))
+    await ingest(session, replace(btc, records=holes), "btc")
+    late = START + timedelta(days=45)
+    await _make(
+        session, f"{HEADER}\n2024-01-03,buy,BTC,1,1000,,\n{late:%Y-%m-%d},buy,BTC,1,900,,\n"
+    )
+    portfolio = await get_portfolio(session, "Mine")
+    moment = await begin(session, portfolio, AS_OF)
+    valuation = await value_portfolio(session, portfolio, moment, LotMethod.FIFO)
+    found = measure_performance(valuation)
+    assert found.value is None
+    assert "The newest price of BTC at 2024-02-15T00:00:00Z is of 2024-01-31" in found.reason
+
+
+async def test_names_are_found_whatever_their_case(session: AsyncSession) -> None:
+    made = await create_portfolio(session, OWNER_ID, "ÄRGER und Ruhe")
+    assert (await get_portfolio(session, "ÄRGER UND RUHE")).id == made.id
+
+
+async def test_before_anything_can_have_happened(session: AsyncSession) -> None:
+    portfolio = await create_portfolio(session, OWNER_ID, "Mine")
+    with pytest.raises(InvalidError, match="before 1970"):
+        await begin(session, portfolio, datetime(1969, 12, 31, tzinfo=UTC))

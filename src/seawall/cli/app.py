@@ -10,25 +10,10 @@ import typer
 
 from seawall import __version__
 from seawall.cli import db, market, ops, portfolio, risk
+from seawall.cli.exits import BUG, INTERRUPTED, UNREAD, exit_code
 from seawall.cli.output import print_error
 from seawall.cli.session import use_demo_database
-from seawall.core.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidError,
-    NotFoundError,
-    SeawallError,
-    UnavailableError,
-)
-
-BUG, INTERRUPTED, UNREAD = 1, 130, 141
-EXIT_CODES: dict[type[SeawallError], int] = {
-    NotFoundError: 3,
-    InvalidError: 4,
-    ConflictError: 5,
-    ForbiddenError: 6,
-    UnavailableError: 7,
-}
+from seawall.core.errors import SeawallError
 
 app = typer.Typer(
     name="seawall",
@@ -115,11 +100,6 @@ def _end(error: SystemExit | BrokenPipeError) -> int:
         return int(error.code or 0)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return UNREAD
-
-
-def exit_code(error: SeawallError) -> int:
-    """Return the exit code of an error's family."""
-    return next((code for family, code in EXIT_CODES.items() if isinstance(error, family)), BUG)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,10 @@ def psql(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Open psql on the database, as the application's role."""
+    """Open psql on the database, as the application's role.
+
+    What belongs to the installation's owner can be read and changed, tables cannot.
+    """
     from seawall.core.settings import load_settings
     from seawall.db.database import embedded_server, make_ready
 
@@ -122,9 +125,10 @@ def psql(
 def _psql_environment(url: str) -> dict[str, str]:
     from sqlalchemy import make_url
 
-    from seawall.db.engine import APP_ROLE
+    from seawall.db.engine import APP_ROLE, libpq_url
+    from seawall.identity.owner import OWNER_ID
 
-    parsed = make_url(url)
+    parsed = make_url(libpq_url(url))
     query = dict(parsed.query)
     found = {
         "PGHOST": parsed.host or query.get("host"),
@@ -132,7 +136,8 @@ def _psql_environment(url: str) -> dict[str, str]:
         "PGUSER": parsed.username,
         "PGPASSWORD": parsed.password,
         "PGDATABASE": parsed.database,
-        "PGOPTIONS": f"-c role={APP_ROLE}",
+        "PGSSLMODE": query.get("sslmode"),
+        "PGOPTIONS": f"-c role={APP_ROLE} -c app.user_id={OWNER_ID}",
     }
     return {name: str(value) for name, value in found.items() if value}
 
@@ -147,9 +152,10 @@ def url(
     """Print the database's address; it holds the password."""
     from seawall.core.settings import load_settings
     from seawall.db.database import make_ready
+    from seawall.db.engine import libpq_url
 
     location = run(make_ready(load_settings()))
-    found = location.admin_url if admin else location.url
+    found = libpq_url(location.admin_url if admin else location.url)
     if as_json:
         print_json({"url": found})
     else:

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seawall.cli import output
-from seawall.cli.output import Json, console, print_json, progress, table
+from seawall.cli.exits import INVALID, exit_code
+from seawall.cli.output import (
+    Json,
+    console,
+    print_json,
+    print_rejected,
+    print_table,
+    progress,
+    table,
+)
 from seawall.cli.session import open_engine, open_session, owner_session, run
-from seawall.core.errors import SeawallError
+from seawall.core.errors import SeawallError, UnavailableError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,8 +31,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Prices: import files, see what is held.", no_args_is_help=True)
 
-INVALID_ROWS = 4
-SHOWN_REJECTED = 20
 SHOWN_GAPS = 3
 REGULAR = frozenset({"candles", "prices"})
 """The kinds of series in which something can be said to be missing."""
@@ -64,10 +71,8 @@ def import_(
         if dry_run:
             typer.echo("A dry run: nothing was changed.")
     if failures:
-        from seawall.cli.app import exit_code
-
         return exit_code(failures[0][1])
-    return INVALID_ROWS if any(result.rejected for result in results) else 0
+    return INVALID if any(result.rejected for result in results) else 0
 
 
 def _hints(
@@ -94,8 +99,6 @@ async def _import(
     paths: list[Path], hints: "ParseHints", dry_run: bool
 ) -> "tuple[list[ImportResult], list[tuple[Path, SeawallError]]]":
     """Import each file by itself; one that fails does not keep the others out."""
-    from seawall.core.errors import UnavailableError
-
     results: list[ImportResult] = []
     failures: list[tuple[Path, SeawallError]] = []
     async with open_engine() as engine:
@@ -106,10 +109,11 @@ async def _import(
                 bar.update(task, description=f"Importing {path.name}")
                 try:
                     results += await _import_file(engine, path, hints, dry_run)
-                except UnavailableError:
-                    raise
                 except SeawallError as error:
                     failures.append((path, error))
+                    if isinstance(error, UnavailableError):
+                        # The files after it would fail alike; those before it are in.
+                        break
                 bar.advance(task)
     return results, failures
 
@@ -179,11 +183,7 @@ def _print_result(screen: "Console", result: "ImportResult") -> None:
         screen.print(f"  gap: {gap.missing:,} missing from {start} until {end}", soft_wrap=True)
     for note in result.notes:
         screen.print(f"  note: {note}", soft_wrap=True)
-    for rejected in result.rejected[:SHOWN_REJECTED]:
-        typer.echo(f"  line {rejected.line} rejected: {rejected.reason}", err=True)
-    if len(result.rejected) > SHOWN_REJECTED:
-        rest = len(result.rejected) - SHOWN_REJECTED
-        typer.echo(f"  and {rest:,} more rejected; --json lists them all", err=True)
+    print_rejected(result.rejected)
 
 
 def _gaps(result: "ImportResult") -> str:
@@ -219,7 +219,7 @@ def coverage(
         "Last",
         ">Missing",
         ">Gaps",
-        "Longest gap",
+        "~Longest gap",
     )
     for each in found:
         shown.add_row(
@@ -233,7 +233,7 @@ def coverage(
             f"{each.gap_count:,}" if each.kind in REGULAR else "-",
             _longest(each),
         )
-    console().print(shown)
+    print_table(shown)
 
 
 def _series_document(each: "Coverage") -> dict[str, object]:

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from seawall.cli.output import Json, console, print_json, progress, table
+from seawall.cli.exits import UNAVAILABLE
+from seawall.cli.output import Json, print_json, print_table, progress, table
 from seawall.cli.session import open_engine, run, use_demo_database
 
 if TYPE_CHECKING:
     from seawall.ops.demo import Demo
-
-UNAVAILABLE = 7
 
 
 def demo(as_json: Json = False) -> None:
@@ -71,8 +70,8 @@ def doctor(as_json: Json = False) -> int:
     if as_json:
         print_json({"healthy": healthy, "checks": checks})
     else:
-        shown = table("", "Check", "Found", "What to do")
+        shown = table("", "Check", "~Found", "~What to do")
         for check in checks:
             shown.add_row("ok" if check.ok else "FAIL", check.name, check.found, check.advice)
-        console().print(shown)
+        print_table(shown)
     return 0 if healthy else UNAVAILABLE

@@ -3,12 +3,12 @@
 import dataclasses
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import typer
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-PIPED_WIDTH = 160
+    from seawall.market.schemas import Rejected
+
+PIPED_WIDTH, UNBOUND = 160, 10_000
+SHOWN_REJECTED = 20
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print exactly one JSON document to standard output.")
@@ -94,27 +97,36 @@ def console() -> "Console":
 
 
 def table(*columns: str) -> "Table":
-    """Begin a table; a column whose name starts with > holds numbers and is right-aligned."""
+    """Begin a table; > before a column's name is for numbers, ~ for prose that may be wrapped."""
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        if column.startswith(">"):
-            made.add_column(column[1:], justify="right", no_wrap=True)
-        else:
-            made.add_column(column)
+        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        made.add_column(column.lstrip(">~"), justify=justify, no_wrap=not column.startswith("~"))
     return made
+
+
+def print_table(shown: "Table") -> None:
+    """Print a table; on a screen that is too narrow its lines are wrapped, and nothing is cut."""
+    from rich.cells import cell_len
+    from rich.measure import Measurement
+
+    for column in shown.columns:
+        if column.no_wrap:
+            column.min_width = max(cell_len(str(each)) for each in (column.header, *column.cells))
+    screen = console()
+    room = screen.options.update(width=UNBOUND)
+    screen.width = max(screen.width, Measurement.get(screen, room, shown).minimum)
+    screen.print(shown)
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
     """Print names and what is known of each."""
-    from rich.table import Table
-
-    shown = Table.grid(padding=(0, 3))
+    width = max(map(len, facts))
     for name, value in facts.items():
-        shown.add_row(name, value)
-    console().print(shown)
+        console().print(f"{name:<{width}}   {value}", soft_wrap=True)
 
 
 @contextmanager
@@ -127,6 +139,15 @@ def progress() -> "Iterator[Progress]":
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         yield bar
+
+
+def print_rejected(rows: "Sequence[Rejected]") -> None:
+    """Name rejected rows with line and reason on standard error, up to a screenful."""
+    for row in rows[:SHOWN_REJECTED]:
+        typer.echo(f"  line {row.line} rejected: {row.reason}", err=True)
+    if len(rows) > SHOWN_REJECTED:
+        rest = len(rows) - SHOWN_REJECTED
+        typer.echo(f"  and {rest:,} more rejected; --json lists them all", err=True)
 
 
 def print_notes(screen: "Console", notes: Iterable[str]) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seawall.cli import output
-from seawall.cli.output import Json, console, print_json, table
+from seawall.cli.exits import INVALID
+from seawall.cli.output import Json, console, print_json, print_rejected, print_table, table
 from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Portfolios: transactions in, holdings out.", no_args_is_help=True)
 
-INVALID_ROWS = 4
-SHOWN_REJECTED = 20
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
 
 
@@ -56,10 +55,10 @@ def list_(as_json: Json = False) -> None:
     if not found:
         typer.echo("There are no portfolios yet. Make one: seawall portfolio create NAME")
         return
-    shown = table("Name", "Description", "Made (UTC)")
+    shown = table("Name", "~Description", "Made (UTC)")
     for each in found:
         shown.add_row(each.name, each.description, output.day(each.created_at))
-    console().print(shown)
+    print_table(shown)
 
 
 async def _list() -> "list[PortfolioRecord]":
@@ -90,7 +89,7 @@ def import_(
         print_json(done)
     else:
         _print_import(done)
-    return INVALID_ROWS if done.rejected else 0
+    return INVALID if done.rejected else 0
 
 
 async def _import(name: str, file: Path) -> "TransactionsImport":
@@ -109,11 +108,7 @@ def _print_import(done: "TransactionsImport") -> None:
         f"{done.portfolio}: {done.rows_read} rows read, {done.inserted} inserted,"
         f" {done.unchanged} unchanged, {len(done.rejected)} rejected"
     )
-    for rejected in done.rejected[:SHOWN_REJECTED]:
-        typer.echo(f"  line {rejected.line} rejected: {rejected.reason}", err=True)
-    if len(done.rejected) > SHOWN_REJECTED:
-        rest = len(done.rejected) - SHOWN_REJECTED
-        typer.echo(f"  and {rest:,} more rejected; --json lists them all", err=True)
+    print_rejected(done.rejected)
     if done.rejected:
         typer.echo("Nothing was imported: mend these rows and import the file again.", err=True)
 
@@ -209,7 +204,8 @@ def _print_show(valuation: "Valuation", performance: "TimeWeightedReturn") -> No
     when = f"{output.day(valuation.moment.as_of)} UTC"
     screen.print(f"{valuation.portfolio.name} as of {when}, {state.method} lots, in USD\n")
     if state.holdings or valuation.holdings:
-        screen.print(_holdings_table(valuation), "")
+        print_table(_holdings_table(valuation))
+        screen.print()
     else:
         screen.print("Nothing is held.")
     screen.print(

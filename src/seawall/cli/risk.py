@@ -7,7 +7,8 @@ from uuid import UUID
 import typer
 
 from seawall.cli import output
-from seawall.cli.output import Json, console, print_json, table
+from seawall.cli.exits import CONFLICT
+from seawall.cli.output import Json, console, print_json, print_table, table
 from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
-DIFFERS = 5
 MATRIX_LIMIT = 12
 """Assets up to which a correlation matrix fits on a screen."""
 
@@ -59,9 +59,10 @@ def report(
     Current weights are applied to the last daily returns of what is held, on the days that all
     holdings have. A figure that cannot be had is null, with the reason.
     """
+    from seawall.market.pairs import plain_name
     from seawall.risk.schemas import RiskQuestion
 
-    question = RiskQuestion(window, confidence, benchmark.upper())
+    question = RiskQuestion(window, confidence, plain_name(benchmark))
     made = run(_report(name, as_of, question))
     if as_json:
         print_json(document(made))
@@ -108,7 +109,7 @@ def history(name: Name, as_json: Json = False) -> None:
             output.percent(each.figures["var_95"]),
             str(each.id),
         )
-    console().print(shown)
+    print_table(shown)
 
 
 async def _history(name: str) -> "list[RiskReport]":
@@ -147,7 +148,7 @@ def recompute(
             if done.differs
             else f"Identical to the report kept as {report_id}."
         )
-    return DIFFERS if done.differs else 0
+    return CONFLICT if done.differs else 0
 
 
 async def _recompute(report_id: UUID) -> "Recomputed":
@@ -188,14 +189,15 @@ def print_report(made: "RiskReport") -> None:
         f" {made.observations} daily returns of {question.window} asked for\n",
         soft_wrap=True,
     )
-    shown = table("Figure", ">Value", "")
+    shown = table("Figure", ">Value", "~")
     shown.add_row("Total value", f"{output.money(made.total_value_usd)} USD", "")
     for slug, title in TITLES.items():
         value = made.figures[slug]
         if slug == "value_at_risk" and question.confidence in {0.95, 0.99}:
             continue
         shown.add_row(_title(slug, title, question), _figure(slug, value), _remark(made, slug))
-    screen.print(shown, "")
+    print_table(shown)
+    screen.print()
     if made.holdings:
         _print_holdings(screen, made)
     _print_matrix(screen, made)
@@ -241,7 +243,8 @@ def _print_holdings(screen: "Console", made: "RiskReport") -> None:
             output.age(each.price_age_seconds if each.price_source else None),
             each.price_source,
         )
-    screen.print(shown, "")
+    print_table(shown)
+    screen.print()
 
 
 def _print_matrix(screen: "Console", made: "RiskReport") -> None:
@@ -250,9 +253,12 @@ def _print_matrix(screen: "Console", made: "RiskReport") -> None:
         return
     # Money does not vary, so it correlates with nothing and only takes space.
     varying = [at for at, row in enumerate(matrix.values) if any(v is not None for v in row)]
+    if not varying:
+        return
     shown = table("", *(f">{matrix.assets[at]}" for at in varying))
     for at in varying:
         row = matrix.values[at]
         shown.add_row(matrix.assets[at], *(output.number(row[other], 2) for other in varying))
     screen.print("Correlations of daily returns\n")
-    screen.print(shown, "")
+    print_table(shown)
+    screen.print()

@@ -1,1 +1,1 @@
-"""What every other package stands on: errors, money, time, settings and logging."""
+"""What every other package stands on: errors, money, time and settings."""

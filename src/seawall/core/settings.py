@@ -25,7 +25,7 @@ class DatabaseSettings(BaseModel):
         description="Address with which `seawall db migrate` makes roles and tables, when the"
         " login in `url` may not.",
     )
-    name: str | None = Field(
+    name: Annotated[str, Field(max_length=63)] | None = Field(
         default=None,
         description="Name of the database; else `seawall`, or the one in `url`.",
     )
@@ -52,7 +52,11 @@ class Settings(BaseSettings):
     """Everything that can be set, read once where a program begins."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SEAWALL_", env_nested_delimiter="__", extra="ignore", frozen=True
+        env_prefix="SEAWALL_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     home: Path = Field(

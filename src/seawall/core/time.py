@@ -1,11 +1,9 @@
-"""Instants: always aware, always UTC, and from a clock that tests can set."""
+"""Instants: always aware, always UTC."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 
 from seawall.core.errors import InvalidError
 
-Clock = Callable[[], datetime]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)

@@ -1,5 +1,8 @@
 """The passwords of the embedded server's roles, kept in the home for its owner alone."""
 
+import base64
+import hashlib
+import hmac
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -11,6 +14,7 @@ from seawall.core.errors import UnavailableError
 ADMIN_USER = "seawall_admin"
 APP_USER = "seawall_app"
 PASSWORD_BYTES = 32
+SCRAM_ITERATIONS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,20 @@ class Access:
         host = quote(str(self.socket_dir), safe="/")
         login = f"{user}:{quote(password, safe='')}"
         return f"postgresql://{login}@/{quote(database, safe='')}?host={host}&port={self.port}"
+
+
+def scram_verifier(password: str) -> str:
+    """Write what a server checks a password with, from which nobody gets the password back.
+
+    Source: RFC 5802, section 3, in the form of PostgreSQL's pg_authid. The password is ASCII.
+    """
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, SCRAM_ITERATIONS)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    parts = (salt, hashlib.sha256(client_key).digest(), server_key)
+    shown_salt, stored, server = (base64.b64encode(part).decode() for part in parts)
+    return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{shown_salt}${stored}:{server}"
 
 
 def password_file(home: Path, user: str) -> Path:

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from seawall.core.errors import UnavailableError
+from seawall.core.errors import ForbiddenError, UnavailableError
 from seawall.core.settings import DatabaseSettings, Settings
 from seawall.db import migrate
 from seawall.db.engine import create_engine, parse_url
@@ -63,7 +63,10 @@ def locate(settings: Settings) -> Location:
 
 def _locate_given(given: DatabaseSettings, url: SecretStr) -> Location:
     application = parse_url(url.get_secret_value())
-    admin = parse_url((given.admin_url or url).get_secret_value())
+    admin = application
+    if given.admin_url is not None:
+        setting = "SEAWALL_DATABASE__ADMIN_URL"
+        admin = parse_url(given.admin_url.get_secret_value(), setting)
     name = given.name or application.database or DEFAULT_NAME
 
     def named(address: URL, database: str | None) -> str:
@@ -137,8 +140,9 @@ async def make_ready(settings: Settings) -> Location:
 async def _bring_up_to_date(location: Location) -> None:
     try:
         found = await version(location)
-    except UnavailableError:
-        # The database or the role is not there yet, or its password was made anew.
+    except (UnavailableError, ForbiddenError):
+        # The database or the role is not there yet, its password was made anew, or the first
+        # migration was interrupted.
         await prepare(location)
         return
     if not found.is_current:

@@ -15,8 +15,8 @@ OWNER_ROLE = "seawall_owner"
 MINIMUM_VERSION = 15
 
 
-def parse_url(url: str) -> URL:
-    """Read a postgresql:// address and name asyncpg as its driver.
+def parse_url(url: str, setting: str = "SEAWALL_DATABASE__URL") -> URL:
+    """Read a postgresql:// address and name asyncpg as its driver; `setting` is where it stands.
 
     Raises:
         InvalidError: it is not an address of a PostgreSQL database.
@@ -26,14 +26,28 @@ def parse_url(url: str) -> URL:
     except (ArgumentError, ValueError):
         # The address may hold a password, so neither it nor what was said of it is repeated.
         raise InvalidError(
-            "SEAWALL_DATABASE__URL is not a database address.",
+            f"{setting} is not a database address.",
             hint="Write it like postgresql://user:password@host:5432/seawall.",
         ) from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise InvalidError(
-            f"SEAWALL_DATABASE__URL names {parsed.get_backend_name()}; Seawall needs PostgreSQL."
+            f"{setting} names {parsed.get_backend_name()}; Seawall needs PostgreSQL."
         )
-    return parsed.set(drivername="postgresql+asyncpg")
+    query = dict(parsed.query)
+    if "sslmode" in query:
+        # libpq's name for what asyncpg calls ssl.
+        query["ssl"] = query.pop("sslmode")
+    return parsed.set(drivername="postgresql+asyncpg", query=query)
+
+
+def libpq_url(url: str) -> str:
+    """Write an address as psql and other programs read it."""
+    parsed = parse_url(url)
+    query = dict(parsed.query)
+    if "ssl" in query:
+        query["sslmode"] = query.pop("ssl")
+    plain = parsed.set(drivername="postgresql", query=query)
+    return plain.render_as_string(hide_password=False)
 
 
 def _to_json(value: Any) -> str:

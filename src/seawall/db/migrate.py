@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from seawall.core.errors import ConflictError, UnavailableError
 from seawall.db.base import Base
+from seawall.db.credentials import scram_verifier
 from seawall.db.engine import APP_ROLE, MINIMUM_VERSION, OWNER_ROLE
 from seawall.db.faults import translated
 
@@ -196,16 +197,22 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
             """)
         )
     if app_password is not None:
-        quoted = connection.scalar(text("SELECT quote_literal(:it)"), {"it": app_password})
-        connection.exec_driver_sql(f"ALTER ROLE {APP_ROLE} LOGIN PASSWORD {quoted}")
+        # Only what the password can be checked with travels, so no log or error can show it.
+        verifier = scram_verifier(app_password)
+        # An internal error is that another gives the role its password, the same, at this moment.
+        connection.exec_driver_sql(
+            f"DO $$ BEGIN ALTER ROLE {APP_ROLE} LOGIN PASSWORD '{verifier}';"
+            " EXCEPTION WHEN internal_error THEN NULL; END $$"
+        )
     database = connection.dialect.identifier_preparer.quote_identifier(
         str(connection.scalar(text("SELECT current_database()")))
     )
-    # The role may only reach this schema; it makes nothing in it and no temporary surprises.
+    # Nobody but these roles reaches the database; the application makes no lasting table in it.
+    connection.exec_driver_sql(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
     connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     connection.exec_driver_sql(f"GRANT CREATE, USAGE ON SCHEMA public TO {OWNER_ROLE}")
     connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {APP_ROLE}")
-    connection.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {database} TO {APP_ROLE}")
+    connection.exec_driver_sql(f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {APP_ROLE}")
     if connection.scalar(
         text("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
     ) and "timescaledb" in str(connection.scalar(text("SHOW shared_preload_libraries"))):

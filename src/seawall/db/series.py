@@ -13,7 +13,6 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-Engine = Literal["native", "timescaledb"]
 Chunk = Literal["day", "month", "year"]
 
 

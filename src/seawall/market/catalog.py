@@ -2,9 +2,12 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from seawall.core.errors import ConflictError
 from seawall.market import store
 from seawall.market.pairs import kind_of
 from seawall.market.store import AssetRecord, SymbolRecord
+
+INDEX = "index"
 
 
 async def ensure_asset(
@@ -16,9 +19,40 @@ async def ensure_asset(
     )
 
 
+async def ensure_traded(
+    session: AsyncSession, symbol: str, *, is_simulated: bool = False
+) -> AssetRecord:
+    """Return a coin or currency that a pair trades.
+
+    Raises:
+        ConflictError: the name is an index' here.
+    """
+    asset = await ensure_asset(session, symbol, is_simulated=is_simulated)
+    if asset.kind == INDEX:
+        raise ConflictError(
+            f"{symbol} is an index here, which no pair trades.",
+            hint="Name the pair otherwise: --symbol BASE/QUOTE.",
+        )
+    return asset
+
+
 async def ensure_index(session: AsyncSession, symbol: str) -> AssetRecord:
-    """Return an index, put into the catalogue when it is new."""
-    return await store.get_or_create_asset(session, symbol, "index")
+    """Return an index, put into the catalogue when it is new.
+
+    What was only ever named in a transaction, and so taken for a coin, becomes the index.
+
+    Raises:
+        ConflictError: a pair trades an asset of this name.
+    """
+    asset = await store.get_or_create_asset(session, symbol, INDEX)
+    if asset.kind == INDEX:
+        return asset
+    if await store.is_traded(session, asset.id):
+        raise ConflictError(
+            f"{symbol} is a {asset.kind} here, whose prices are candles of a pair.",
+            hint="Bring candles of it; or name the index otherwise: --symbol NAME.",
+        )
+    return await store.set_kind(session, asset, INDEX)
 
 
 async def ensure_pair(
@@ -29,6 +63,6 @@ async def ensure_pair(
     return await store.get_or_create_symbol(
         session,
         exchange,
-        await ensure_asset(session, base, is_simulated=is_simulated),
-        await ensure_asset(session, quote),
+        await ensure_traded(session, base, is_simulated=is_simulated),
+        await ensure_traded(session, quote),
     )

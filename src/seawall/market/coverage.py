@@ -1,12 +1,13 @@
 """What is held of each series and what is missing, kept up to date by every import."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from asyncpg import Connection
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import Row, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -112,32 +113,50 @@ async def record(
     inside = _gaps_of(key, times)
     if inside is None:
         return np.empty(0, bulk.record_dtype(_GAP_COLUMNS))
-    edges = [
-        _gaps_of(key, np.array([left, right], "<M8[us]"))
-        for left, right in ((_naive(before), times[0]), (times[-1], _naive(after)))
-        if left is not None and right is not None
-    ]
-    await session.execute(
-        delete(DataGap).where(
+    removed = await session.execute(
+        delete(DataGap)
+        .where(
             DataGap.coverage_id == coverage_id,
             DataGap.end_time > (before or first),
             DataGap.start_time < (after or last),
         )
+        .returning(DataGap.start_time, DataGap.end_time, DataGap.reason)
     )
     connection = await raw_connection(session)
-    for reason, gaps in [(ABSENT, inside), *((NOT_IMPORTED, edge) for edge in edges)]:
-        if gaps is not None and len(gaps):
-            await _write_gaps(connection, coverage_id, reason, gaps)
+    await _write_gaps(connection, coverage_id, ABSENT, inside)
+    for reason, start, end in _edges(times, before, after, removed.all()):
+        edge = _gaps_of(key, np.array([start, end], "<M8[us]"))
+        if edge is not None:
+            await _write_gaps(connection, coverage_id, reason, edge)
     await _count_missing(session, coverage_id)
     return inside
+
+
+def _edges(
+    times: Times,
+    before: datetime | None,
+    after: datetime | None,
+    removed: Sequence[Row[datetime, datetime, str]],
+) -> Iterator[tuple[str, np.datetime64, np.datetime64]]:
+    """Return the stretches to the held neighbours, each with why something may be missing there.
+
+    A gap that was there keeps its reason on both sides of what now fills a part of it.
+    """
+    first, last = _instants(times)
+    if before is not None:
+        known = (gap.reason for gap in removed if gap.start_time < first)
+        yield next(known, NOT_IMPORTED), _naive(before), times[0]
+    if after is not None:
+        known = (gap.reason for gap in removed if gap.end_time > last)
+        yield next(known, NOT_IMPORTED), times[-1], _naive(after)
 
 
 def _instants(times: Times) -> tuple[datetime, datetime]:
     return instant(times[0]), instant(times[-1])
 
 
-def _naive(moment: datetime | None) -> np.datetime64 | None:
-    return None if moment is None else np.datetime64(moment.replace(tzinfo=None), "us")
+def _naive(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.replace(tzinfo=None), "us")
 
 
 def _gaps_of(key: SeriesKey, times: Times) -> Gaps | None:

@@ -1,19 +1,19 @@
-"""An asset's price in USD: which pair it is taken from, and what it was at any instant.
+"""An asset's price in USD: which pair it is taken from, and what it was at an instant.
 
 Every pair against USD or a USD stablecoin is a candidate. A fresh price beats a stale one, USD
-beats a stablecoin, more history beats less, and the exchange's name settles the rest. A stablecoin
-counts as one USD where nothing better is held, and the price says so.
+beats a stablecoin, a longer history beats a shorter one, and the exchange's name settles the rest:
+nothing in it depends on what is asked. A stablecoin counts as one USD where nothing better is held,
+and the price says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.core.time import to_micros
-from seawall.db.bulk import Records, instant
+from seawall.db.bulk import Records
 from seawall.market import series, store
 from seawall.market.pairs import USD_STABLECOINS
 from seawall.market.schemas import Timeframe
@@ -27,8 +27,8 @@ USD = "USD"
 class Price:
     """An asset's price in USD at an instant, from when and where it is.
 
-    `source` is the pair it comes from, empty for one that is 1 by definition; `note` is what was
-    assumed.
+    `source` is the candles it comes from, empty for one that is 1 by definition; `note` is what
+    was assumed.
     """
 
     usd: float
@@ -39,39 +39,16 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class PairPrices:
-    """What a pair's candles say: its daily closes, and the newest close of any timeframe."""
+    """What a pair's candles say: the price at each moment asked about, and the daily closes.
+
+    `closes` are at midnights, each of the longest timeframe that has one; `since` is when the
+    first candle that is known opened.
+    """
 
     symbol: SymbolRecord
-    timeframe: Timeframe
+    since: datetime
+    at: Mapping[datetime, Price]
     closes: Records
-    newest: tuple[datetime, float]
-
-    @property
-    def source(self) -> str:
-        """The pair's name for a reader."""
-        return f"{self.symbol.exchange} {self.symbol.symbol} {self.timeframe}"
-
-    def at(self, moment: datetime) -> Price | None:
-        """Return the last price known at an instant, None before the first."""
-        if moment >= self.newest[0]:
-            time, close = self.newest
-        else:
-            position = np.searchsorted(
-                self.closes["known"], np.datetime64(to_micros(moment), "us"), side="right"
-            )
-            if position == 0:
-                return None
-            row = self.closes[position - 1]
-            time, close = instant(row["known"]), float(row["close"])
-        return Price(close, time, self.source, self._note())
-
-    def _note(self) -> str:
-        if self.symbol.base.is_simulated:
-            return "simulated prices"
-        quote = self.symbol.quote.symbol
-        if quote == USD:
-            return ""
-        return f"priced in {quote}, which is taken as USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +59,30 @@ class AssetPrices:
     pairs: tuple[PairPrices, ...]
 
     def best(self, moment: datetime) -> PairPrices | None:
-        """Return the pair from which the asset is priced at an instant, None when none knows."""
-        known = [(pair, price) for pair in self.pairs if (price := pair.at(moment)) is not None]
-        if not known:
-            return None
-        return min(known, key=lambda each: _preference(each[0], each[1], moment))[0]
+        """Return the pair from which the asset is priced at a moment, None when none knows."""
+        known = [pair for pair in self.pairs if moment in pair.at]
+        return min(known, key=lambda pair: _preference(pair, moment), default=None)
 
     def at(self, moment: datetime) -> Price | None:
-        """Return the asset's price at an instant, None when nothing prices it."""
+        """Return the price at a moment that was asked about, None when nothing knows one."""
         if self.asset == USD:
             return Price(1.0, moment)
         pair = self.best(moment)
         if pair is not None:
-            return pair.at(moment)
+            return pair.at[moment]
         if self.asset in USD_STABLECOINS:
             return Price(1.0, moment, note="counted as 1 USD, for no price of it is held")
         return None
 
 
-def _preference(pair: PairPrices, price: Price, moment: datetime) -> tuple[object, ...]:
-    age = moment - price.time
+def _preference(pair: PairPrices, moment: datetime) -> tuple[object, ...]:
+    age = moment - pair.at[moment].time
     fresh = age <= FRESH_FOR
     return (
         not fresh,
         timedelta() if fresh else age,
         pair.symbol.quote.symbol != USD,
-        -len(pair.closes),
+        pair.since,
         pair.symbol.exchange,
         pair.symbol.symbol,
     )
@@ -116,10 +91,14 @@ def _preference(pair: PairPrices, price: Price, moment: datetime) -> tuple[objec
 async def read_prices(
     session: AsyncSession,
     assets: Sequence[AssetRecord],
-    between: tuple[datetime, datetime],
+    moments: Collection[datetime],
+    midnights: tuple[datetime, datetime] | None,
     known_at: datetime,
 ) -> dict[str, AssetPrices]:
-    """Read what prices these assets in USD between two instants, as known at `known_at`."""
+    """Read what prices these assets in USD, as known at `known_at`.
+
+    At each of `moments`, and daily between two `midnights` where closes are wanted.
+    """
     pairs = [
         pair
         for pair in await store.list_symbols_of(session, [asset.id for asset in assets])
@@ -128,29 +107,59 @@ async def read_prices(
     timeframes = await series.timeframes_of(session, [pair.id for pair in pairs])
     found: dict[str, list[PairPrices]] = {asset.symbol: [] for asset in assets}
     for pair in pairs:
-        read = await _read_pair(session, pair, timeframes.get(pair.id, []), between, known_at)
-        if read is not None:
-            found[pair.base.symbol].append(read)
+        reader = _PairReader(session, pair, timeframes.get(pair.id, []), known_at)
+        since = await reader.since()
+        if since is not None:
+            at = await reader.prices(sorted(moments))
+            closes = await reader.closes(midnights)
+            found[pair.base.symbol].append(PairPrices(pair, since, at, closes))
     return {asset: AssetPrices(asset, tuple(known)) for asset, known in found.items()}
 
 
-async def _read_pair(
-    session: AsyncSession,
-    pair: SymbolRecord,
-    timeframes: Sequence[Timeframe],
-    between: tuple[datetime, datetime],
-    known_at: datetime,
-) -> PairPrices | None:
-    """Read a pair's newest close of any timeframe, and the daily closes of its longest."""
-    newest: tuple[datetime, float] | None = None
-    longest: Timeframe | None = None
-    for timeframe in timeframes:
-        last = await series.last_close(session, pair.id, timeframe, between[1], known_at)
-        if last is None:
-            continue
-        longest = longest or timeframe
-        newest = last if newest is None or last[0] > newest[0] else newest
-    if newest is None or longest is None:
-        return None
-    closes = await series.daily_closes(session, pair.id, longest, between, known_at)
-    return PairPrices(pair, longest, closes, newest)
+@dataclass(frozen=True, slots=True)
+class _PairReader:
+    """Reads a pair's candles of all timeframes, the longest first, as known at an instant."""
+
+    session: AsyncSession
+    pair: SymbolRecord
+    timeframes: Sequence[Timeframe]
+    known_at: datetime
+
+    async def since(self) -> datetime | None:
+        firsts = [
+            await series.first_close(self.session, self.pair.id, timeframe, self.known_at)
+            for timeframe in self.timeframes
+        ]
+        return min((first for first in firsts if first is not None), default=None)
+
+    async def prices(self, moments: Sequence[datetime]) -> dict[datetime, Price]:
+        """Return the newest close at each moment; of equal ones the longest timeframe's."""
+        found: dict[datetime, Price] = {}
+        for timeframe in self.timeframes:
+            closes = await series.last_closes(
+                self.session, self.pair.id, timeframe, moments, self.known_at
+            )
+            for moment, (time, close) in closes.items():
+                if moment not in found or time > found[moment].time:
+                    source = f"{self.pair.exchange} {self.pair.symbol} {timeframe}"
+                    found[moment] = Price(close, time, source, self._note())
+        return found
+
+    async def closes(self, midnights: tuple[datetime, datetime] | None) -> Records:
+        """Return the close at each midnight, of the longest timeframe that has one."""
+        merged = np.empty(0, series.CLOSES_DTYPE)
+        if midnights is None:
+            return merged
+        for timeframe in self.timeframes:
+            read = await series.daily_closes(
+                self.session, self.pair.id, timeframe, midnights, self.known_at
+            )
+            new = read[~np.isin(read["known"], merged["known"])]
+            merged = np.concatenate([merged, new])
+        return np.sort(merged, order="known")
+
+    def _note(self) -> str:
+        if self.pair.base.is_simulated:
+            return "simulated prices"
+        quote = self.pair.quote.symbol
+        return "" if quote == USD else f"priced in {quote}, which is taken as USD"

@@ -4,7 +4,7 @@ A candle is known at its close time. `known_at` bounds the knowledge: rows inges
 seen, and rows that were revised later are seen as they were.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select, text
@@ -17,32 +17,55 @@ from seawall.market.schemas import SeriesKind, Timeframe
 from seawall.market.tables import DataCoverage
 
 CLOSES = (Column("known", "<M8[us]"), Column("close", "<f8"))
+CLOSES_DTYPE = bulk.record_dtype(CLOSES)
 
 _CANDLE_VERSIONS = """
     SELECT time, close FROM candles
-    WHERE symbol_id = {symbol} AND timeframe = {timeframe} AND ingested_at <= {known_at}
+    WHERE symbol_id = $1 AND timeframe = $2 AND {time} AND ingested_at <= {known_at}
     UNION ALL
     SELECT time, close FROM candle_revisions
-    WHERE symbol_id = {symbol} AND timeframe = {timeframe}
+    WHERE symbol_id = $1 AND timeframe = $2 AND {time}
         AND ingested_at <= {known_at} AND superseded_at > {known_at}
 """
 
+# By midnight, so that a year of minutes costs 365 look-ups and not half a million rows.
 _DAILY_CLOSES = f"""
-SELECT time + make_interval(secs => $2::integer) AS known, close
-FROM ({_CANDLE_VERSIONS.format(symbol="$1", timeframe="$2", known_at="$5::timestamptz")}) versions
-WHERE time BETWEEN $3::timestamptz - make_interval(secs => $2::integer)
-        AND $4::timestamptz - make_interval(secs => $2::integer)
-    AND (extract(epoch FROM time)::bigint + $2) % 86400 = 0
-ORDER BY time
-"""  # noqa: S608 - the only text put in is parameter names
+SELECT known, close
+FROM generate_series($3::timestamptz, $4::timestamptz, interval '1 day') AS known
+CROSS JOIN LATERAL (
+    {
+    _CANDLE_VERSIONS.format(
+        time="time = known - make_interval(secs => $2::integer)", known_at="$5::timestamptz"
+    )
+}
+) versions
+ORDER BY known
+"""  # noqa: S608 - the only text put in is conditions on parameters
 
-_LAST_CLOSE = f"""
-SELECT time + make_interval(secs => :timeframe) AS known, close
-FROM ({_CANDLE_VERSIONS.format(symbol=":symbol", timeframe=":timeframe", known_at=":known_at")})
-    versions
-WHERE time <= CAST(:as_of AS timestamptz) - make_interval(secs => :timeframe)
-ORDER BY time DESC LIMIT 1
-"""  # noqa: S608 - the only text put in is parameter names
+_LAST_CLOSES = f"""
+SELECT moment, time + make_interval(secs => $2::integer) AS known, close
+FROM unnest($3::timestamptz[]) AS moment
+CROSS JOIN LATERAL (
+    SELECT time, close FROM (
+        {
+    _CANDLE_VERSIONS.format(
+        time="time <= moment - make_interval(secs => $2::integer)", known_at="$4::timestamptz"
+    )
+}
+    ) versions
+    ORDER BY time DESC LIMIT 1
+) latest
+"""  # noqa: S608 - as above
+
+_FIRST_CLOSE = """
+SELECT min(time) FROM (
+    SELECT min(time) AS time FROM candles
+    WHERE symbol_id = :symbol_id AND timeframe = :timeframe AND ingested_at <= :known_at
+    UNION ALL
+    SELECT min(time) FROM candle_revisions
+    WHERE symbol_id = :symbol_id AND timeframe = :timeframe AND ingested_at <= :known_at
+) versions
+"""
 
 _INDEX_CLOSES = """
 SELECT time AS known, price_usd AS close
@@ -82,44 +105,45 @@ async def daily_closes(
     session: AsyncSession,
     symbol_id: int,
     timeframe: Timeframe,
-    between: tuple[datetime, datetime],
+    midnights: tuple[datetime, datetime],
     known_at: datetime,
 ) -> Records:
-    """Return the closes at midnights UTC between two instants, both included.
+    """Return the closes of a timeframe at the midnights between two, both included.
 
     Shapes: (n,) records of `known`, the midnight, and `close`; a day without one is left out.
     """
-    return await bulk.read(
-        await raw_connection(session),
-        _DAILY_CLOSES,
-        CLOSES,
-        symbol_id,
-        timeframe.seconds,
-        *between,
-        known_at,
-    )
+    connection = await raw_connection(session)
+    arguments = (symbol_id, timeframe.seconds, *midnights, known_at)
+    return await bulk.read(connection, _DAILY_CLOSES, CLOSES, *arguments)
 
 
-async def last_close(
+async def last_closes(
     session: AsyncSession,
     symbol_id: int,
     timeframe: Timeframe,
-    as_of: datetime,
+    moments: Sequence[datetime],
     known_at: datetime,
-) -> tuple[datetime, float] | None:
-    """Return when the newest candle closed and at which price, None when none is known."""
-    row = (
-        await session.execute(
-            text(_LAST_CLOSE),
-            {
-                "symbol": symbol_id,
-                "timeframe": timeframe.seconds,
-                "as_of": as_of,
-                "known_at": known_at,
-            },
-        )
-    ).one_or_none()
-    return None if row is None else (row.known, row.close)
+) -> dict[datetime, tuple[datetime, float]]:
+    """Return, for each moment, when the newest candle by then closed and at which price.
+
+    A moment before the first close is left out.
+    """
+    connection = await raw_connection(session)
+    rows = await connection.fetch(
+        _LAST_CLOSES, symbol_id, timeframe.seconds, list(moments), known_at
+    )
+    return {row["moment"]: (row["known"], row["close"]) for row in rows}
+
+
+async def first_close(
+    session: AsyncSession, symbol_id: int, timeframe: Timeframe, known_at: datetime
+) -> datetime | None:
+    """Return when the first candle that is known opened, None when none is."""
+    found: datetime | None = await session.scalar(
+        text(_FIRST_CLOSE),
+        {"symbol_id": symbol_id, "timeframe": timeframe.seconds, "known_at": known_at},
+    )
+    return found
 
 
 async def index_closes(

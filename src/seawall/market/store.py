@@ -1,15 +1,14 @@
 """The SQL of market data: the catalogue and the series."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import exists, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from seawall.core.errors import NotFoundError
 from seawall.db import series as chunks
 from seawall.db.bulk import Column
 from seawall.db.merge import KeyedSeries
@@ -102,22 +101,22 @@ async def get_or_create_asset(
     return _asset((await session.scalars(select(Asset).where(Asset.symbol == symbol))).one())
 
 
-async def get_assets(session: AsyncSession, symbols: Iterable[str]) -> dict[str, AssetRecord]:
-    """Return the assets with these symbols, by symbol.
+async def find_assets(session: AsyncSession, symbols: Iterable[str]) -> dict[str, AssetRecord]:
+    """Return those of these symbols that are in the catalogue, by symbol."""
+    rows = await session.scalars(select(Asset).where(Asset.symbol.in_(sorted(set(symbols)))))
+    return {row.symbol: _asset(row) for row in rows}
 
-    Raises:
-        NotFoundError: one of them is not in the catalogue.
-    """
-    wanted = sorted(set(symbols))
-    rows = await session.scalars(select(Asset).where(Asset.symbol.in_(wanted)))
-    found = {row.symbol: _asset(row) for row in rows}
-    for symbol in wanted:
-        if symbol not in found:
-            raise NotFoundError(
-                f"No asset {symbol} is known here.",
-                hint="Import its prices first: seawall market import FILE.",
-            )
-    return found
+
+async def is_traded(session: AsyncSession, asset_id: int) -> bool:
+    """Tell whether any pair has the asset as its base or quote."""
+    pairs = exists().where(or_(Symbol.base_asset_id == asset_id, Symbol.quote_asset_id == asset_id))
+    return bool(await session.scalar(select(pairs)))
+
+
+async def set_kind(session: AsyncSession, asset: AssetRecord, kind: str) -> AssetRecord:
+    """Change what kind of thing an asset is."""
+    await session.execute(update(Asset).where(Asset.id == asset.id).values(kind=kind))
+    return replace(asset, kind=kind)
 
 
 async def list_assets(session: AsyncSession) -> list[AssetRecord]:

@@ -141,6 +141,12 @@ class Ledger:
     def _apply_cash(self, transaction: Transaction) -> None:
         kind, quantity, fee = transaction.type, transaction.quantity, transaction.fee_usd
         moved = direction(kind) * quantity
+        if self._cash is None and moved - fee < 0:
+            raise InvalidError(
+                f"no {CASH} is recorded before it; what was sold until then was paid to outside.",
+                hint=f"Leave it out, or record a deposit of {CASH} before the first trade.",
+                details={"short": CASH, "held": "0", "asked": plain(fee - moved)},
+            )
         if kind is TransactionType.TRANSFER:
             _spend(self._cash or ZERO, -quantity - fee)
         self._cash = _spend(self._cash or ZERO, moved - fee)

@@ -33,10 +33,17 @@ async def find_portfolio(session: AsyncSession, name: str) -> PortfolioRecord | 
     """Return the living portfolio of this name, whatever its case."""
     row = await session.scalar(
         select(Portfolio).where(
-            func.lower(Portfolio.name) == name.lower(), Portfolio.deleted_at.is_(None)
+            # By the database's own rule of cases, which the unique index goes by as well.
+            func.lower(Portfolio.name) == func.lower(name),
+            Portfolio.deleted_at.is_(None),
         )
     )
     return None if row is None else _record(row)
+
+
+async def get_portfolio(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord:
+    """Return a portfolio that is known to be there, deleted or not."""
+    return _record((await session.scalars(select(Portfolio).filter_by(id=portfolio_id))).one())
 
 
 async def list_portfolios(session: AsyncSession) -> list[PortfolioRecord]:
@@ -54,6 +61,17 @@ async def lock_portfolio(
     await session.execute(
         select(Portfolio.id).where(Portfolio.id == portfolio_id).with_for_update(read=shared)
     )
+
+
+async def list_assets(session: AsyncSession, portfolio_id: UUID) -> list[str]:
+    """Return the symbols of everything that a portfolio ever had."""
+    rows = await session.scalars(
+        select(Asset.symbol)
+        .join(TransactionRow, TransactionRow.asset_id == Asset.id)
+        .where(TransactionRow.portfolio_id == portfolio_id)
+        .distinct()
+    )
+    return list(rows)
 
 
 async def list_transactions(

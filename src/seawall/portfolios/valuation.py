@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.core.money import ZERO, divide, exact, multiply
-from seawall.core.time import iso
+from seawall.core.time import EPOCH, iso
 from seawall.db.locks import clock, lock_prices
 from seawall.market import store as market_store
 from seawall.market.prices import FRESH_FOR, AssetPrices, Price, read_prices
@@ -19,7 +19,6 @@ from seawall.portfolios.performance import (
     TimeWeightedReturn,
     flow_points,
     time_weighted_return,
-    value_of,
 )
 from seawall.portfolios.schemas import (
     CASH,
@@ -28,9 +27,6 @@ from seawall.portfolios.schemas import (
     PortfolioRecord,
     PortfolioState,
 )
-
-_BEFORE_FIRST_FLOW = timedelta(days=3)
-"""A price may be that much older than the first flow and still count as fresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +83,20 @@ async def begin(
     The portfolio and the prices of its assets, and of those named in `also`, keep still meanwhile.
 
     Raises:
-        InvalidError: `as_of` is in the future.
+        InvalidError: `as_of` is in the future, or before anything can have happened.
     """
     await store.lock_portfolio(session, portfolio.id, shared=True)
-    symbols = {each.asset for each in await store.list_transactions(session, portfolio.id)}
-    wanted = symbols | set(also)
-    assets = [asset for asset in await market_store.list_assets(session) if asset.symbol in wanted]
-    await lock_prices(session, [asset.id for asset in assets], shared=True)
+    held = await store.list_assets(session, portfolio.id)
+    wanted = await market_store.find_assets(session, {*held, *also})
+    await lock_prices(session, [asset.id for asset in wanted.values()], shared=True)
     known_at = await clock(session)
     if as_of is not None and as_of > known_at:
         raise InvalidError(
             f"{iso(as_of)} is in the future; nothing is known of it.",
             hint="Leave --as-of out for now.",
         )
+    if as_of is not None and as_of < EPOCH:
+        raise InvalidError(f"{iso(as_of)} is before {iso(EPOCH)}, and so before any transaction.")
     return Moment(as_of or known_at, known_at)
 
 
@@ -108,18 +105,17 @@ async def value_portfolio(
     portfolio: PortfolioRecord,
     moment: Moment,
     method: LotMethod,
-    since: datetime | None = None,
+    midnights: tuple[datetime, datetime] | None = None,
 ) -> Valuation:
-    """Value what a portfolio holds at an instant, with prices read back to `since` or beyond."""
+    """Value what a portfolio holds at an instant.
+
+    Its prices also cover its external flows, and the daily closes between two `midnights`.
+    """
     transactions = await store.list_transactions(session, portfolio.id, moment.known_at)
     state = replay(transactions, method, moment.as_of)
-    start = min(
-        [each.time - _BEFORE_FIRST_FLOW for each in state.movements[:1]]
-        + [since or moment.as_of - _BEFORE_FIRST_FLOW]
-    )
-    symbols = {holding.asset for holding in state.holdings}
-    assets = (await market_store.get_assets(session, symbols)).values() if symbols else ()
-    prices = await read_prices(session, list(assets), (start, moment.as_of), moment.known_at)
+    moments = {moment.as_of, *(flow.time for flow in state.flows)}
+    assets = await market_store.find_assets(session, [each.asset for each in state.holdings])
+    prices = await read_prices(session, list(assets.values()), moments, midnights, moment.known_at)
     return _value(portfolio, moment, state, prices)
 
 
@@ -137,7 +133,9 @@ def _value(
     unpriced = tuple(holding.asset for holding, price in priced if price is None)
     with exact():
         values = {
-            holding.asset: multiply(holding.quantity, as_decimal(price.usd))
+            holding.asset: multiply(
+                holding.quantity, as_decimal(price.usd), f"the value of {holding.asset}"
+            )
             for holding, price in priced
             if price is not None
         }
@@ -210,6 +208,11 @@ def measure_performance(valuation: Valuation) -> TimeWeightedReturn:
 
     def price_at(asset: str, time: datetime) -> Decimal | None:
         price = at[asset].at(time)
+        if price is not None and time - price.time > FRESH_FOR:
+            raise NotFoundError(
+                f"The newest price of {asset} at {iso(time)} is of {iso(price.time)}.",
+                hint=f"Import prices of {asset} for then.",
+            )
         return None if price is None else as_decimal(price.usd)
 
     if valuation.total_value is None:
@@ -218,6 +221,4 @@ def measure_performance(valuation: Valuation) -> TimeWeightedReturn:
         points = flow_points(valuation.state.movements, price_at)
     except NotFoundError as error:
         return TimeWeightedReturn(None, str(error))
-    held = {each.asset: each.holding.quantity for each in valuation.holdings}
-    end_value = value_of(held, valuation.moment.as_of, price_at)
-    return time_weighted_return(points, end_value)
+    return time_weighted_return(points, valuation.total_value)

@@ -23,17 +23,15 @@ async def read_benchmarks(
 
     Shapes: a (days + 1,) vector by name; a name that is in no catalogue is left out.
     """
-    known = [asset for asset in await store.list_assets(session) if asset.symbol in names]
-    between = (window.first, window.end)
-    prices = await read_prices(
-        session, [asset for asset in known if asset.kind != "index"], between, known_at
-    )
+    known = await store.find_assets(session, names)
+    traded = [asset for asset in known.values() if asset.kind != "index"]
+    prices = await read_prices(session, traded, [window.end], window.midnights, known_at)
     found: dict[str, FloatArray] = {}
-    for asset in known:
+    for symbol, asset in known.items():
         if asset.kind == "index":
-            found[asset.symbol] = await _index_grid(session, asset, window, known_at)
-        elif (pair := prices[asset.symbol].best(window.end)) is not None:
-            found[asset.symbol] = window.grid(pair.closes)
+            found[symbol] = await _index_grid(session, asset, window, known_at)
+        elif (pair := prices[symbol].best(window.end)) is not None:
+            found[symbol] = window.grid(pair.closes)
     return found
 
 
@@ -41,7 +39,7 @@ async def _index_grid(
     session: AsyncSession, asset: AssetRecord, window: Window, known_at: datetime
 ) -> FloatArray:
     """Lay an index' closes on the days after which they are known, its trading days alone."""
-    closes = await series.index_closes(session, asset.id, (window.first, window.last), known_at)
+    closes = await series.index_closes(session, asset.id, window.midnights, known_at)
     grid = window.grid(closes)
     midnights = np.datetime64(to_micros(window.first), "us") + np.arange(
         window.days + 1

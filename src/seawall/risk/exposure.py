@@ -1,7 +1,7 @@
 """What a portfolio is exposed to: weights, and the past returns of what it holds now."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from seawall.market.prices import USD, AssetPrices
 from seawall.portfolios.valuation import Valuation
 from seawall.quant.returns import CommonReturns, common_returns
 from seawall.quant.types import FloatArray
-
-LOOK_BACK = timedelta(days=1)
-"""A return needs the close before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +29,11 @@ class Window:
     def first(self) -> datetime:
         """The midnight before the first return."""
         return self.last - self.days * DAY
+
+    @property
+    def midnights(self) -> tuple[datetime, datetime]:
+        """The first and the last of them."""
+        return self.first, self.last
 
     def grid(self, closes: Records) -> FloatArray:
         """Lay closes on the window's midnights; NaN where none is held.

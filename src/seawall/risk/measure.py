@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import NotFoundError
@@ -12,10 +13,11 @@ from seawall.market.prices import USD
 from seawall.portfolios.schemas import LotMethod, PortfolioRecord
 from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
 from seawall.quant.metrics.measure import Measures, measure
+from seawall.quant.metrics.registry import REGISTRY
 from seawall.quant.returns import Benchmark, CommonReturns, match_benchmark
 from seawall.quant.types import FloatArray
 from seawall.risk.benchmarks import BTC, read_benchmarks
-from seawall.risk.exposure import LOOK_BACK, Exposure, Window, expose
+from seawall.risk.exposure import Exposure, Window, expose
 from seawall.risk.schemas import (
     FIGURES,
     CorrelationMatrix,
@@ -25,6 +27,7 @@ from seawall.risk.schemas import (
 )
 
 _NAMES = (*FIGURES, "value_at_risk")
+_STILL = REGISTRY["correlation_matrix"].undefined
 
 
 async def measure_portfolio(
@@ -36,9 +39,7 @@ async def measure_portfolio(
         NotFoundError: the benchmark is not known here.
     """
     window = Window(moment.as_of, question.window)
-    valuation = await value_portfolio(
-        session, portfolio, moment, LotMethod.FIFO, since=window.first - LOOK_BACK
-    )
+    valuation = await value_portfolio(session, portfolio, moment, LotMethod.FIFO, window.midnights)
     closes = await read_benchmarks(
         session, {BTC, SP500, question.benchmark}, window, moment.known_at
     )
@@ -85,6 +86,10 @@ def _report(
     reasons = {**measured.reasons}
     if "var" in reasons:
         reasons["value_at_risk"] = reasons.pop("var")
+    if reasons.get("correlation_matrix", "").startswith(_STILL):
+        still = np.isnan(np.diag(measured.correlation_matrix))
+        names = [exposure.assets[at] for at in np.flatnonzero(still)]
+        reasons["correlation_matrix"] = f"{_STILL} in {', '.join(names)}"
     return RiskReport(
         portfolio=valuation.portfolio.name,
         portfolio_id=valuation.portfolio.id,
@@ -146,11 +151,12 @@ def _notes(exposure: Exposure, question: RiskQuestion) -> tuple[str, ...]:
 
 
 def _unmeasured(valuation: Valuation, question: RiskQuestion) -> RiskReport:
-    reason = (
-        f"no price of {', '.join(valuation.unpriced)} is known"
-        if valuation.unpriced
-        else "the portfolio holds nothing"
-    )
+    if valuation.unpriced:
+        reason = f"no price of {', '.join(valuation.unpriced)} is known"
+    elif valuation.holdings:
+        reason = "what is held is worth nothing"
+    else:
+        reason = "the portfolio holds nothing"
     return RiskReport(
         portfolio=valuation.portfolio.name,
         portfolio_id=valuation.portfolio.id,

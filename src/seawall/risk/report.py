@@ -1,6 +1,6 @@
 """Risk reports: measured, kept once, and computed again exactly as they were known."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import NotFoundError
 from seawall.market.pairs import SP500
-from seawall.portfolios.portfolios import get_portfolio
 from seawall.portfolios.schemas import PortfolioRecord
+from seawall.portfolios.store import get_portfolio, lock_portfolio
 from seawall.portfolios.valuation import Moment, begin
 from seawall.risk import store
 from seawall.risk.benchmarks import BTC
@@ -33,6 +33,8 @@ async def report(
     question: RiskQuestion,
 ) -> RiskReport:
     """Measure a portfolio and keep the report, unless the same one is kept already."""
+    # One report of a portfolio at a time, or two equal ones would both be kept.
+    await lock_portfolio(session, portfolio.id)
     moment = await begin(session, portfolio, as_of, {BTC, SP500, question.benchmark})
     measured = await measure_portfolio(session, portfolio, moment, question)
     kept = await store.find_latest(session, portfolio.id, moment.as_of, question)
@@ -52,7 +54,7 @@ async def recompute(session: AsyncSession, report_id: UUID) -> Recomputed:
         raise NotFoundError(
             f"No risk report {report_id} is kept.", hint="See: seawall risk history NAME."
         )
-    portfolio = await get_portfolio(session, kept.portfolio)
+    portfolio = await get_portfolio(session, kept.portfolio_id)
     moment = Moment(kept.as_of, kept.known_at)
     again = await measure_portfolio(session, portfolio, moment, kept.question)
     return Recomputed(kept, again, _differences(kept, again))
@@ -60,5 +62,5 @@ async def recompute(session: AsyncSession, report_id: UUID) -> Recomputed:
 
 def _differences(kept: RiskReport, again: RiskReport) -> tuple[str, ...]:
     figures = [name for name, value in kept.figures.items() if again.figures[name] != value]
-    rest = ("total_value_usd", "correlation_matrix", "observations", "holdings", "reasons")
+    rest = [each.name for each in fields(kept) if each.name not in {"figures", "id"}]
     return (*figures, *(name for name in rest if getattr(kept, name) != getattr(again, name)))

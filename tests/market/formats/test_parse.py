@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seawall.core.errors import SeawallError
-from seawall.market.formats.registry import known_formats
+from seawall.market.formats.registry import FORMATS
 from seawall.market.schemas import DTYPES, ParsedFile
 
 Parse = Callable[..., ParsedFile]
@@ -96,6 +96,6 @@ def test_rejected_lines_point_at_the_offending_rows(
 
 
 def test_known_formats_have_names_of_their_own() -> None:
-    names = [form.name for form in known_formats()]
+    names = [form.name for form in FORMATS]
     assert len(set(names)) == len(names)
     assert names[0] == "binance"

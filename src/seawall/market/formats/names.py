@@ -46,6 +46,7 @@ _UNITS = {
     "week": "w",
     "weekly": "w",
 }
+_EXCHANGE = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}", re.ASCII)
 _TOKEN = re.compile(r"[^\W_]+")
 _LENGTH = re.compile(r"(\d{0,3})([a-z]+)", re.ASCII)
 _EXTENSION = re.compile(r"\.([a-z]+)$", re.IGNORECASE)
@@ -108,7 +109,12 @@ def _stated_exchange(hints: ParseHints) -> str | None:
     if hints.exchange is None:
         return None
     name = hints.exchange.strip().lower()
-    return _ALIASES.get(name, name) or None
+    if not _EXCHANGE.fullmatch(name):
+        raise InvalidError(
+            f"exchange {hints.exchange!r} is not a name.",
+            hint="Use letters, digits, dots and dashes, like binance.",
+        )
+    return _ALIASES.get(name, name)
 
 
 def _exchange(tokens: Sequence[str]) -> str | None:
@@ -132,6 +138,7 @@ def _timeframe(tokens: Sequence[str]) -> Timeframe | None:
 def _symbol(tokens: Sequence[str], kind: SeriesKind, hints: ParseHints) -> str | None:
     told = [token for token in tokens if not _is_other(token)]
     if kind is SeriesKind.PRICES:
+        _refuse_pair(tokens, hints)
         return plain_name(told[0]) if told and told[0].isascii() else None
     for token, after in pairwise([*told, ""]):
         if after.upper() in QUOTES and token.upper() != after.upper():
@@ -140,6 +147,16 @@ def _symbol(tokens: Sequence[str], kind: SeriesKind, hints: ParseHints) -> str |
         if pair is not None:
             return pair
     return None
+
+
+def _refuse_pair(tokens: Sequence[str], hints: ParseHints) -> None:
+    """Refuse closing prices whose name is a pair's: an index has no quote."""
+    pair = _symbol(tokens, SeriesKind.CANDLES, hints)
+    if pair is not None:
+        raise InvalidError(
+            f"closing prices alone are taken for an index, and the name says {pair}.",
+            hint="Bring candles with open, high, low and close; or name an index: --symbol NAME.",
+        )
 
 
 def _is_other(token: str) -> bool:

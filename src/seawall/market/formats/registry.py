@@ -1,6 +1,5 @@
 """Every known file format, the most particular first."""
 
-from seawall.market.formats.base import Format
 from seawall.market.formats.binance import BINANCE
 from seawall.market.formats.columnar import ARROW, PARQUET
 from seawall.market.formats.index import INDEX
@@ -10,8 +9,3 @@ from seawall.market.formats.unix_timestamp import UNIX_TIMESTAMP
 from seawall.market.formats.yahoo import YAHOO
 
 FORMATS = (BINANCE, YAHOO, UNIX_TIMESTAMP, LEAN, INDEX, OHLCV, ARROW, PARQUET)
-
-
-def known_formats() -> tuple[Format, ...]:
-    """Return the formats that files are recognised as."""
-    return FORMATS

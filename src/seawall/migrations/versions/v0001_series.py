@@ -2,6 +2,7 @@
 
 from alembic import op
 
+from seawall.db.engine import APP_ROLE
 from seawall.migrations.operations import grant
 
 revision = "0001"
@@ -17,8 +18,8 @@ DECLARE
         AND EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb');
     plain text := name || '_plain';
 BEGIN
-    INSERT INTO series (table_name, chunk, engine)
-    VALUES (name, chunk, CASE WHEN hypertable THEN 'timescaledb' ELSE 'native' END);
+    INSERT INTO series (table_name, chunk, tenant, engine)
+    VALUES (name, chunk, tenant, CASE WHEN hypertable THEN 'timescaledb' ELSE 'native' END);
     IF hypertable THEN
         -- A hypertable cannot be made of a partitioned table: make it of a plain one like it.
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', plain, name);
@@ -44,14 +45,15 @@ DECLARE
     made integer := 0;
 BEGIN
     SELECT * INTO STRICT declared FROM series WHERE table_name = name;
-    IF first < '1900-01-01' OR last > now() + interval '10 years' OR last < first THEN
+    step := ('1 ' || declared.chunk)::interval;
+    IF first < '1900-01-01' OR last > now() + interval '10 years' OR last < first
+            OR last - first > 2000 * step THEN
         RAISE 'no chunks of % from % to %', name, first, last
             USING ERRCODE = 'datetime_field_overflow';
     END IF;
     IF declared.engine <> 'native' THEN
         RETURN 0;
     END IF;
-    step := ('1 ' || declared.chunk)::interval;
     lower_bound := date_trunc(declared.chunk, first);
     WHILE lower_bound <= last LOOP
         partition := name || '_' || to_char(lower_bound,
@@ -69,6 +71,11 @@ BEGIN
                 EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', partition, name);
                 EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                     name, partition, lower_bound, lower_bound + step);
+                IF declared.tenant THEN
+                    -- Without a policy of its own nobody gets at a row past the parent's.
+                    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', partition);
+                    EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', partition);
+                END IF;
                 made := made + 1;
             END IF;
         END IF;
@@ -85,6 +92,7 @@ def upgrade() -> None:
             table_name text CONSTRAINT pk_series PRIMARY KEY,
             chunk text NOT NULL
                 CONSTRAINT ck_series_chunk CHECK (chunk IN ('day', 'month', 'year')),
+            tenant boolean NOT NULL,
             engine text NOT NULL
                 CONSTRAINT ck_series_engine CHECK (engine IN ('native', 'timescaledb'))
         )
@@ -94,7 +102,8 @@ def upgrade() -> None:
     grant("alembic_version", "SELECT")
     op.execute(CREATE_SERIES)
     op.execute(ENSURE_CHUNKS)
-    op.execute("REVOKE ALL ON FUNCTION create_series FROM PUBLIC")
+    op.execute("REVOKE ALL ON FUNCTION create_series, ensure_chunks FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION ensure_chunks TO {APP_ROLE}")
 
 
 def downgrade() -> None:

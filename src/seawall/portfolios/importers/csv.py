@@ -23,6 +23,7 @@ from seawall.core.time import EPOCH, iso, parse_time
 from seawall.market.schemas import Rejected
 from seawall.portfolios.ledger import find_refused
 from seawall.portfolios.schemas import (
+    CASH,
     ParsedRow,
     ParsedTransactions,
     Transaction,
@@ -86,9 +87,11 @@ def check_history(
     )
     if refused and not rejected:
         error = refused[0][1]
+        of_cash = error.details.get("short") == CASH
+        why = "Once USD is recorded, every later buy and fee is paid from it. " if of_cash else ""
         raise ConflictError(
             f"With these rows a transaction that is already held fails: {error.message}",
-            hint="Once USD is recorded, every later buy and fee is paid from it. " + error.hint,
+            hint=why + error.hint,
             details=error.details,
         )
     return tuple(Rejected(line, reason) for line, reason in rejected)
@@ -205,7 +208,10 @@ def _read_type(text: str) -> TransactionType:
 
 
 def _fingerprint(transaction: Transaction, seen: Counter[str]) -> str:
-    """Hash what the row says, and which of its equals in the file it is."""
+    """Hash what happened, and which of its equals in the file it is.
+
+    Notes are left out: who mends a note and imports the file again has not traded twice.
+    """
     said = json.dumps(
         [
             iso(transaction.time),
@@ -214,7 +220,6 @@ def _fingerprint(transaction: Transaction, seen: Counter[str]) -> str:
             plain(transaction.quantity),
             "" if transaction.price_usd is None else plain(transaction.price_usd),
             plain(transaction.fee_usd),
-            transaction.notes,
         ]
     )
     seen[said] += 1

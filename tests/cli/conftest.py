@@ -1,0 +1,146 @@
+"""The command line as a user meets it: run in this process, or as a program with its own home."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seawall.cli import app
+
+BIN_DIR = "SEAWALL_TEST_BIN_DIR"
+TRANSACTIONS = "date,type,asset,quantity,price_usd,fee_usd,notes"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document that standard output is."""
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    # `--demo` chooses its database by this variable: let it end with the test.
+    monkeypatch.setenv("SEAWALL_DATABASE__NAME", "")
+    monkeypatch.delenv("SEAWALL_DATABASE__NAME")
+
+
+@pytest.fixture
+def cli(installation: object, capsys: pytest.CaptureFixture[str]) -> Cli:  # noqa: ARG001 - it sets the environment
+    """Run commands in this process on a database of the test's own."""
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = app.run([str(each) for each in arguments])
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+class Home:
+    """A home of its own, in which commands run as programs with the embedded server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SEAWALL_")}
+        self.environment |= {"SEAWALL_HOME": str(folder), "COLUMNS": "200"}
+        if chosen := os.environ.get(BIN_DIR):
+            self.environment["SEAWALL_DATABASE__BIN_DIR"] = chosen
+
+    def __call__(self, *arguments: object, **variables: str) -> Outcome:
+        """Run a command; variables are set for it alone."""
+        done = subprocess.run(
+            [sys.executable, "-m", "seawall.cli.app", *map(str, arguments)],
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def remove(self) -> None:
+        """Stop the server and remove every file of it."""
+        self("db", "down")
+        pointer = self.folder / "postgres.location"
+        if pointer.exists():
+            shutil.rmtree(pointer.read_text(encoding="utf-8").strip(), ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An empty home; the server that is started in it is stopped at the end."""
+    made = Home(tmp_path / "own home")
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def write_candles(tmp_path: Path) -> Callable[..., Path]:
+    """Write a CSV of candles with given closes, named by pair and timeframe."""
+
+    def write(
+        closes: Sequence[float],
+        name: str = "BTCUSD-1d.csv",
+        start: datetime = datetime(2024, 1, 1, tzinfo=UTC),
+        step: timedelta = timedelta(days=1),
+        skip: Sequence[int] = (),
+    ) -> Path:
+        lines = ["timestamp,open,high,low,close,volume"]
+        for at, close in enumerate(closes):
+            if at not in skip:
+                time = (start + at * step).strftime("%Y-%m-%d %H:%M:%S")
+                lines.append(f"{time},{close},{close + 0.5},{close - 0.5},{close},1")
+        path = tmp_path / name
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_transactions(tmp_path: Path) -> Callable[..., Path]:
+    """Write a CSV of transactions, its header added."""
+
+    def write(*rows: str, name: str = "transactions.csv") -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join((TRANSACTIONS, *rows)) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def portfolio(
+    cli: Cli, write_transactions: Callable[..., Path]
+) -> Callable[..., Mapping[str, Any]]:
+    """Make a portfolio named Main out of rows; returns the import's document."""
+
+    def make(*rows: str) -> Mapping[str, Any]:
+        assert cli("portfolio", "create", "Main").code == 0
+        done = cli("portfolio", "import", "Main", write_transactions(*rows), "--json")
+        assert done.code == 0, done.out
+        found: Mapping[str, Any] = done.document
+        return found
+
+    return make

@@ -1,0 +1,186 @@
+"""Risk reports through the command line: measured, kept once, computed again."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+Make = Callable[..., Any]
+DAYS = 200
+AS_OF = "2024-07-01"
+
+ISSUE_KEYS = {
+    *("total_value_usd", "volatility", "var_95", "var_99", "expected_shortfall"),
+    *("sharpe_ratio", "sortino_ratio", "max_drawdown", "beta", "correlation_btc"),
+    *("correlation_sp500", "skewness", "kurtosis", "herfindahl_index", "effective_n"),
+    *("correlation_matrix", "observations", "missing", "holdings"),
+}
+ROWS = (
+    "2024-01-01,deposit,USD,10000,,,",
+    "2024-01-02,buy,BTC,20,100,5,",
+    "2024-01-02,buy,ETH,10,200,5,",
+)
+
+
+def _walk(at: int, scale: float, phase: float) -> float:
+    wave = math.sin(at * 1.7 + phase) + 0.5 * math.sin(at * 0.31)
+    return round(scale * (1 + 0.04 * wave + at / 2_000), 4)
+
+
+@pytest.fixture
+def measured(cli: Cli, portfolio: Make, write_candles: Callable[..., Path]) -> Cli:
+    """Hold 200 days of two assets, and a portfolio of them."""
+    files = (
+        write_candles([_walk(day, 100, 0) for day in range(DAYS)], name="BTCUSD-1d.csv"),
+        write_candles([_walk(day, 200, 1) for day in range(DAYS)], name="ETHUSD-1d.csv"),
+    )
+    assert cli("market", "import", *files).code == 0
+    portfolio(*ROWS)
+    return cli
+
+
+def _report(cli: Cli, *options: str) -> dict[str, Any]:
+    done = cli("risk", "report", "Main", "--as-of", AS_OF, *options, "--json")
+    assert done.code == 0, done
+    found: dict[str, Any] = done.document
+    return found
+
+
+def test_the_document_has_every_key(measured: Cli) -> None:
+    found = _report(measured, "--window", "120")
+    assert found.keys() >= ISSUE_KEYS | {"id", "known_at", "reasons", "notes", "value_at_risk"}
+    assert (found["observations"], found["missing"]) == (120, 0)
+    assert found["correlation_matrix"]["assets"] == ["USD", "ETH", "BTC"]
+    assert [len(row) for row in found["correlation_matrix"]["values"]] == [3, 3, 3]
+    assert {each["asset"]: each["price_age_seconds"] for each in found["holdings"]} == {
+        "USD": 0.0,
+        "BTC": 0.0,
+        "ETH": 0.0,
+    }
+    assert found["reasons"] == {
+        "correlation_sp500": "no prices of SP500 are held",
+        "correlation_matrix": "no variance in USD",
+    }
+    figures = ISSUE_KEYS - {"correlation_sp500"}
+    assert all(found[name] is not None for name in figures)
+    assert 0 < found["var_95"] <= found["expected_shortfall"]
+    assert sum(each["weight"] for each in found["holdings"]) == pytest.approx(1)
+
+
+def test_too_few_observations_are_null_with_the_reason(measured: Cli) -> None:
+    found = _report(measured, "--window", "10")
+    assert found["observations"] == 10
+    for name in ("var_95", "var_99", "expected_shortfall"):
+        assert found[name] is None
+        assert "10" in found["reasons"][name]
+    assert found["volatility"] > 0
+    text = measured("risk", "report", "Main", "--as-of", AS_OF, "--window", "10").out
+    line = next(line for line in text.splitlines() if line.startswith("Value at risk 95 %"))
+    assert "  -  needs at least " in line
+
+
+def test_days_that_are_not_held_are_counted(measured: Cli) -> None:
+    found = _report(measured, "--window", "300")
+    assert found["observations"] + found["missing"] == 300
+    assert found["missing"] > 100
+    assert any("are missing: BTC" in note for note in found["notes"])
+
+
+def test_options_change_the_question(measured: Cli) -> None:
+    plain = _report(measured, "--window", "150")
+    asked = _report(measured, "--window", "150", "--confidence", "0.8", "--benchmark", "eth")
+    assert asked["benchmark"] == "ETH"
+    assert asked["value_at_risk"] < plain["value_at_risk"] == plain["var_95"]
+    assert asked["var_95"] == plain["var_95"]
+    assert asked["beta"] != plain["beta"]
+    assert asked["correlation_btc"] == plain["correlation_btc"]
+    text = measured("risk", "report", "Main", "--confidence", "0.8", "--benchmark", "eth").out
+    assert "Value at risk 80 %, one day" in text
+    assert "Beta against ETH" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--window", "0"), "A window of 0 days"),
+        (("--window", "-5"), "A window of -5 days"),
+        (("--window", "1000000"), "A window of 1000000 days"),
+        (("--confidence", "0"), "A confidence of 0.0"),
+        (("--confidence", "1"), "A confidence of 1.0"),
+        (("--confidence", "1.5"), "A confidence of 1.5"),
+        (("--confidence", "nan"), "A confidence of nan"),
+    ],
+)
+def test_a_question_out_of_range_is_refused(cli: Cli, options: tuple[str, ...], said: str) -> None:
+    done = cli("risk", "report", "Main", *options)
+    assert done.code == 4
+    assert said in done.err
+
+
+def test_an_unknown_benchmark_is_not_found(measured: Cli) -> None:
+    done = measured("risk", "report", "Main", "--benchmark", "nope")
+    assert done.code == 3
+    assert "No prices of the benchmark NOPE are held." in done.err
+
+
+def test_a_report_is_kept_once_and_listed(measured: Cli) -> None:
+    assert "No report is kept." in measured("risk", "history", "Main").out
+    first, second = _report(measured), _report(measured)
+    assert first["id"] == second["id"]
+    other = _report(measured, "--window", "90")
+    listed = measured("risk", "history", "Main", "--json").document["reports"]
+    assert {each["id"] for each in listed} == {first["id"], other["id"]}
+    text = measured("risk", "history", "Main").out
+    assert first["id"] in text
+    assert other["id"] in text
+    assert f"Kept as {first['id']}" in measured("risk", "report", "Main", "--as-of", AS_OF).out
+
+
+def test_a_kept_report_computes_to_the_same(measured: Cli) -> None:
+    kept = _report(measured)
+    done = measured("risk", "recompute", kept["id"], "--json")
+    assert done.code == 0
+    assert done.document["identical"] is True
+    assert done.document["differs"] == []
+    assert done.document["kept"] == kept
+    assert done.document["recomputed"] == kept | {"id": None}
+    text = measured("risk", "recompute", kept["id"])
+    assert text.out.endswith(f"Identical to the report kept as {kept['id']}.\n")
+
+
+def test_a_revised_price_makes_a_new_report_and_leaves_the_old(
+    measured: Cli, write_candles: Callable[..., Path]
+) -> None:
+    old = _report(measured)
+    closes = [_walk(day, 100, 0) for day in range(DAYS)]
+    closes[150] *= 1.5
+    revised = measured("market", "import", write_candles(closes, name="BTCUSD-1d.csv"), "--json")
+    assert revised.document["files"][0]["updated"] == 1
+    new = _report(measured)
+    assert new["id"] != old["id"]
+    assert new["volatility"] > old["volatility"]
+    assert measured("risk", "recompute", old["id"], "--json").document["identical"] is True
+    assert measured("risk", "recompute", new["id"], "--json").document["identical"] is True
+
+
+def test_a_backdated_transaction_makes_a_new_report_and_leaves_the_old(
+    measured: Cli, write_transactions: Callable[..., Path]
+) -> None:
+    old = _report(measured)
+    path = write_transactions("2024-02-01,buy,BTC,10,100,,", name="late.csv")
+    assert measured("portfolio", "import", "Main", path).code == 0
+    new = _report(measured)
+    assert new["id"] != old["id"]
+    assert new["total_value_usd"] != old["total_value_usd"]
+    again = measured("risk", "recompute", old["id"], "--json").document
+    assert again["identical"] is True
+    assert again["recomputed"]["total_value_usd"] == old["total_value_usd"]
+
+
+def test_a_report_that_is_not_kept_is_not_found(cli: Cli) -> None:
+    done = cli("risk", "recompute", "6fa459ea-ee8a-3ca4-894e-db77e160355e")
+    assert done.code == 3
+    assert "seawall risk history NAME" in done.err

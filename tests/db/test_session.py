@@ -1,0 +1,143 @@
+"""One transaction is one unit of work, bound to one user."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import literal, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from seawall.core.errors import UnavailableError
+from seawall.db.database import Location
+from seawall.db.engine import create_engine, parse_url
+from seawall.db.session import raw_connection, server_facts, transaction
+
+ADD_ASSET = text("INSERT INTO assets (symbol, name, kind) VALUES ('BTC', 'Bitcoin', 'crypto')")
+COUNT_ASSETS = text("SELECT count(*) FROM assets")
+BOUND = text("SELECT current_setting('app.user_id', true)")
+BACKEND = text("SELECT pg_backend_pid()")
+
+
+async def _count(engine: AsyncEngine) -> int:
+    async with transaction(engine, uuid4()) as session:
+        return int(await session.scalar(COUNT_ASSETS) or 0)
+
+
+async def test_it_commits_at_the_end(engine: AsyncEngine) -> None:
+    async with transaction(engine, uuid4()) as session:
+        await session.execute(ADD_ASSET)
+    assert await _count(engine) == 1
+
+
+async def test_an_error_undoes_everything(engine: AsyncEngine) -> None:
+    async def fail() -> None:
+        async with transaction(engine, uuid4()) as session:
+            await session.execute(ADD_ASSET)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert await _count(engine) == 0
+
+
+async def test_a_cancelled_one_undoes_everything(engine: AsyncEngine) -> None:
+    written = asyncio.Event()
+
+    async def work() -> None:
+        async with transaction(engine, uuid4()) as session:
+            await session.execute(ADD_ASSET)
+            written.set()
+            await session.execute(text("SELECT pg_sleep(60)"))
+
+    task = asyncio.create_task(work())
+    await written.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await _count(engine) == 0
+
+
+async def test_a_lost_connection_undoes_everything_and_the_next_one_works(
+    engine: AsyncEngine,
+) -> None:
+    async def work() -> None:
+        async with transaction(engine, uuid4()) as session:
+            await session.execute(ADD_ASSET)
+            pid = await session.scalar(BACKEND)
+            async with transaction(engine, uuid4()) as other:
+                await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            await session.execute(COUNT_ASSETS)
+
+    with pytest.raises(UnavailableError):
+        await work()
+    assert await _count(engine) == 0
+
+
+async def test_it_is_bound_to_its_user(engine: AsyncEngine) -> None:
+    users = [uuid4(), uuid4()]
+    for user in users:
+        async with transaction(engine, user) as session:
+            assert UUID(await session.scalar(BOUND)) == user
+
+
+async def test_the_binding_ends_with_the_transaction_on_the_same_connection(
+    location: Location,
+) -> None:
+    engine = create_engine(location.url)
+    try:
+        async with transaction(engine, uuid4()) as session:
+            bound_on = await session.scalar(BACKEND)
+        async with AsyncSession(engine) as unbound:
+            assert await unbound.scalar(BACKEND) == bound_on
+            assert not await unbound.scalar(BOUND)
+            with pytest.raises(DBAPIError):
+                await unbound.execute(text("SELECT * FROM users"))
+    finally:
+        await engine.dispose()
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_the_binding_does_not_outlive_an_end_that_the_database_makes(
+    engine: AsyncEngine, end: str
+) -> None:
+    async with transaction(engine, uuid4()) as session:
+        driver = await raw_connection(session)
+        await driver.execute(end)
+        assert not await driver.fetchval("SELECT current_setting('app.user_id', true)")
+
+
+async def test_sessions_act_as_the_application_in_utc(location: Location) -> None:
+    for url in (location.url, location.admin_url):
+        engine = create_engine(url)
+        async with transaction(engine, uuid4()) as session:
+            assert await session.scalar(text("SELECT current_user")) == "seawall_app"
+            assert await session.scalar(text("SHOW timezone")) == "UTC"
+        await engine.dispose()
+
+
+async def test_the_server_tells_what_it_is(engine: AsyncEngine) -> None:
+    facts = await server_facts(engine)
+    async with engine.connect() as connection:
+        has = await connection.scalar(
+            text("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
+        )
+    assert int(facts.version.partition(".")[0]) >= 15
+    assert facts.timescaledb == has
+    assert facts.size_bytes > 1 << 20
+
+
+async def test_json_goes_through_unharmed(session: AsyncSession) -> None:
+    given = {"name": "Zürich ₿", "list": [1, 2.5, None, True], "deep": {"a": {}}}
+    assert await session.scalar(select(literal(given, JSONB))) == given
+
+
+def test_addresses_are_given_the_driver() -> None:
+    for given in (
+        "postgresql://me@host/db",
+        "postgres://me@host/db",
+        "postgresql+psycopg://me@host/db",
+    ):
+        assert parse_url(given).drivername == "postgresql+asyncpg"
+        assert parse_url(given).database == "db"

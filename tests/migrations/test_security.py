@@ -1,0 +1,210 @@
+"""What the application's role may do in the migrated database, as its catalogue says."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from seawall.core.errors import ForbiddenError
+from seawall.db.base import Base
+from seawall.db.faults import translated
+from seawall.db.series import SERIES, ensure_chunks
+from seawall.identity.tables import User
+from seawall.market.schemas import SeriesKind
+from seawall.market.tables import Candle
+from seawall.portfolios.tables import Portfolio
+from seawall.risk.tables import PortfolioRiskMetrics
+
+MAPPED = (User, Candle, Portfolio, PortfolioRiskMetrics)  # Of every module with tables.
+TABLES = Base.metadata.sorted_tables
+TENANTS = [table.name for table in TABLES if table.info.get("tenant")]
+MAY = {
+    "users": "SELECT INSERT UPDATE",
+    "assets": "SELECT INSERT UPDATE",
+    "exchanges": "SELECT INSERT UPDATE",
+    "symbols": "SELECT INSERT UPDATE",
+    "candles": "SELECT INSERT UPDATE",
+    "candle_revisions": "SELECT INSERT",
+    "price_history": "SELECT INSERT UPDATE",
+    "price_revisions": "SELECT INSERT",
+    "quotes": "SELECT INSERT UPDATE",
+    "market_trades": "SELECT INSERT UPDATE",
+    "data_coverage": "SELECT INSERT UPDATE",
+    "data_gaps": "SELECT INSERT DELETE",
+    "portfolios": "SELECT INSERT UPDATE",
+    "transactions": "SELECT INSERT",
+    "portfolio_risk_metrics": "SELECT INSERT",
+    "series": "SELECT",
+    "alembic_version": "SELECT",
+}
+PRIVILEGES = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
+REPLACE_FUNCTION = """
+    CREATE OR REPLACE FUNCTION ensure_chunks(name text, first timestamptz, last timestamptz)
+    RETURNS integer LANGUAGE sql AS 'SELECT 1'
+"""
+
+
+async def _refused(session: AsyncSession, statement: str, said: str = "permission denied") -> None:
+    with pytest.raises(ForbiddenError, match=said), translated():
+        async with session.begin_nested():
+            await session.execute(text(statement))
+
+
+@pytest.mark.parametrize("table", TENANTS)
+async def test_every_tenant_s_table_is_under_forced_row_security(
+    session: AsyncSession, table: str
+) -> None:
+    found = await session.execute(
+        text(
+            "SELECT relrowsecurity, relforcerowsecurity FROM pg_class"
+            " WHERE oid = CAST(:table AS regclass)"
+        ),
+        {"table": table},
+    )
+    assert tuple(found.one()) == (True, True)
+    policies = await session.execute(
+        text(
+            "SELECT permissive, roles, cmd, qual, with_check FROM pg_policies WHERE tablename = :t"
+        ),
+        {"t": table},
+    )
+    permissive, roles, command, using, check = policies.one()
+    assert (permissive, roles, command) == ("PERMISSIVE", ["public"], "ALL")
+    assert using == check
+    column = "id" if table == "users" else "user_id"
+    bound = r"\( SELECT \(current_setting\('app.user_id'::text\)\)::uuid AS current_setting\)"
+    assert re.fullmatch(rf"\({column} = {bound}\)", using)
+
+
+def test_there_are_tenants() -> None:
+    assert {"users", "portfolios", "transactions", "portfolio_risk_metrics"} <= set(TENANTS)
+    assert len(SeriesKind) < len(TABLES)
+
+
+async def test_the_application_may_do_exactly_this(session: AsyncSession) -> None:
+    names = {table.name for table in TABLES} | {"series", "alembic_version"}
+    assert set(MAY) == names
+    for table in names:
+        held = [
+            privilege
+            for privilege in PRIVILEGES
+            if await session.scalar(
+                text("SELECT has_table_privilege('seawall_app', :table, :privilege)"),
+                {"table": table, "privilege": privilege},
+            )
+        ]
+        assert " ".join(held) == MAY[table], table
+
+
+async def test_the_roles_are_without_power(session: AsyncSession) -> None:
+    rows = await session.execute(
+        text(
+            "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb, rolcreaterole, rolreplication"
+            " FROM pg_roles WHERE rolname IN ('seawall_app', 'seawall_owner') ORDER BY 1"
+        )
+    )
+    powers = {name: tuple(rest) for name, *rest in rows}
+    assert powers == dict.fromkeys(("seawall_app", "seawall_owner"), (False,) * 5)
+    memberships = "SELECT count(*) FROM pg_auth_members WHERE member = 'seawall_app'::regrole"
+    assert await session.scalar(text(memberships)) == 0
+    owned = (
+        "SELECT count(*) FROM pg_shdepend WHERE refobjid = 'seawall_app'::regrole AND deptype = 'o'"
+        " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    assert await session.scalar(text(owned)) == 0
+
+
+async def test_everything_belongs_to_the_owner(session: AsyncSession) -> None:
+    owners = await session.execute(
+        text(
+            "SELECT relname, relowner::regrole::text FROM pg_class WHERE relkind IN ('r', 'p', 'S')"
+            " AND relnamespace = 'public'::regnamespace"
+        )
+    )
+    assert {owner for name, owner in owners} == {"seawall_owner"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("CREATE TABLE mine (id integer)", "permission denied for schema public"),
+        ("CREATE SCHEMA mine", "permission denied for database"),
+        ("ALTER TABLE portfolios DISABLE ROW LEVEL SECURITY", "must be owner"),
+        ("ALTER TABLE portfolios NO FORCE ROW LEVEL SECURITY", "must be owner"),
+        ("DROP POLICY tenant ON portfolios", "must be owner"),
+        ("ALTER POLICY tenant ON portfolios USING (true)", "must be owner"),
+        ("CREATE POLICY mine ON portfolios USING (true)", "must be owner"),
+        ("TRUNCATE candles", "permission denied"),
+        ("TRUNCATE portfolios CASCADE", "permission denied"),
+        ("DELETE FROM transactions", "permission denied"),
+        ("UPDATE transactions SET quantity = 1", "permission denied"),
+        ("DELETE FROM users", "permission denied"),
+        ("UPDATE series SET engine = 'native'", "permission denied"),
+        ("UPDATE alembic_version SET version_num = '0001'", "permission denied"),
+        ("SELECT create_series('portfolios', 'year', false)", "permission denied"),
+        ("DROP TABLE candles", "must be owner"),
+        ("SET SESSION AUTHORIZATION seawall_owner", "permission denied"),
+        (REPLACE_FUNCTION, "permission denied"),
+    ],
+)
+async def test_the_application_is_refused(session: AsyncSession, statement: str, said: str) -> None:
+    await _refused(session, statement, said)
+
+
+async def test_the_login_of_the_application_cannot_become_another(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        for role in ("seawall_owner", "seawall_admin"):
+            with pytest.raises(ForbiddenError, match="permission denied to set role"), translated():
+                await connection.execute(text(f"SET ROLE {role}"))
+            await connection.rollback()
+
+
+async def test_row_security_cannot_be_switched_off(session: AsyncSession) -> None:
+    await session.execute(text("SET LOCAL row_security = off"))
+    await _refused(session, "SELECT * FROM portfolios", "affected by row-level security policy")
+
+
+async def test_partitions_are_reached_through_their_series_alone(session: AsyncSession) -> None:
+    moment = datetime(2024, 5, 6, tzinfo=UTC)
+    for series in SERIES:
+        await ensure_chunks(session, series, moment, moment)
+    partitions = await session.scalars(
+        text("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")
+    )
+    native = [
+        name
+        for name, engine in await session.execute(text("SELECT table_name, engine FROM series"))
+        if engine == "native"
+    ]
+    found = list(partitions)
+    assert len(found) == len(native)
+    for partition in found:
+        await _refused(session, f"TABLE {partition}")
+        await _refused(session, f"TRUNCATE {partition}")
+
+
+async def test_a_function_that_runs_as_its_owner_fixes_where_it_looks(
+    session: AsyncSession,
+) -> None:
+    rows = await session.execute(
+        text(
+            "SELECT proname, proconfig FROM pg_proc it WHERE prosecdef"
+            " AND pronamespace = 'public'::regnamespace"
+            " AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = it.oid AND deptype = 'e')"
+        )
+    )
+    found: dict[str, list[str]] = dict(rows.all())
+    assert set(found) == {"ensure_chunks"}
+    assert "search_path=public, pg_temp" in found["ensure_chunks"]
+
+
+async def test_a_table_of_the_application_s_own_misleads_no_chunk(session: AsyncSession) -> None:
+    await session.execute(
+        text("CREATE TEMP TABLE series (table_name text, chunk text, engine text)")
+    )
+    await session.execute(text("INSERT INTO pg_temp.series VALUES ('users', 'year', 'native')"))
+    with pytest.raises(Exception, match="query returned no rows"):
+        async with session.begin_nested():
+            await session.execute(text("SELECT ensure_chunks('users', '2024-01-01', '2024-01-01')"))
