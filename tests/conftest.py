@@ -16,10 +16,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.db import database, migrate
-from seawall.db.credentials import Access
 from seawall.db.database import Location
 from seawall.db.engine import create_engine
-from seawall.db.server import Server
+from seawall.db.server.credentials import Access
+from seawall.db.server.driver import Server
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 

@@ -14,10 +14,11 @@ from sqlalchemy.engine import make_url
 
 from seawall.core.errors import InvalidError, SeawallError, UnavailableError
 from seawall.core.settings import DatabaseSettings, Settings
-from seawall.db import cluster, database, migrate
+from seawall.db import database, migrate
 from seawall.db.database import Location, open_database
 from seawall.db.engine import create_engine, libpq_url, parse_url
-from seawall.db.server import Server
+from seawall.db.server import cluster
+from seawall.db.server.driver import Server
 
 FAST = {"fsync": "off", "shared_buffers": "16MB", "timescaledb.max_background_workers": "0"}
 SECRET = "s3cret/%@:w0rd"  # noqa: S105 - the tests look for it

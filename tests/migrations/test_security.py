@@ -8,7 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.errors import ForbiddenError
+from seawall.db import database
 from seawall.db.base import Base
+from seawall.db.database import Location
+from seawall.db.engine import create_engine
 from seawall.db.faults import translated
 from seawall.db.series import SERIES, ensure_chunks
 from seawall.identity.tables import User
@@ -183,6 +186,45 @@ async def test_partitions_are_reached_through_their_series_alone(session: AsyncS
     for partition in found:
         await _refused(session, f"TABLE {partition}")
         await _refused(session, f"TRUNCATE {partition}")
+
+
+async def test_a_tenant_s_partition_has_row_security_of_its_own(session: AsyncSession) -> None:
+    moment = datetime(2024, 5, 6, tzinfo=UTC)
+    for series in SERIES:
+        if not series.tenant:
+            continue
+        await ensure_chunks(session, series, moment, moment)
+        secured = await session.execute(
+            text(
+                "SELECT relrowsecurity, relforcerowsecurity FROM pg_inherits"
+                " JOIN pg_class ON pg_class.oid = inhrelid"
+                " WHERE inhparent = CAST(:table AS regclass) AND relkind = 'r'"
+            ),
+            {"table": series.table},
+        )
+        assert [tuple(row) for row in secured] == [(True, True)]
+
+
+async def test_a_stranger_may_do_nothing(empty_location: Location) -> None:
+    await database.prepare(empty_location)
+    engine = create_engine(empty_location.url, pooled=False)
+    async with engine.connect() as connection:
+        granted = await connection.scalar(
+            text(
+                "SELECT array_agg(acl.privilege_type) FROM pg_database, aclexplode(datacl) acl"
+                " WHERE datname = current_database() AND acl.grantee = 0"
+            )
+        )
+        assert granted is None
+        callable_by_all = await connection.scalars(
+            text(
+                "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+                " AND proname IN ('create_series', 'ensure_chunks')"
+                " AND has_function_privilege('public', oid, 'EXECUTE')"
+            )
+        )
+        assert list(callable_by_all) == []
+    await engine.dispose()
 
 
 async def test_a_function_that_runs_as_its_owner_fixes_where_it_looks(

@@ -34,7 +34,7 @@ QUANTITIES = {"BTC": 0.75, "ETH": 5.0, "SOL": 100.0, "LINK": 200.0}
 CASH = 50_000 - 17_017 - 7_757 - 2_002 - 1_501.5 + 10_490
 
 
-class NewYork(AbstractHolidayCalendar):
+class NewYork(AbstractHolidayCalendar):  # type: ignore[misc]  # pandas has no types
     """The exchange's regular holidays of the years tested."""
 
     rules = [  # noqa: RUF012 - as pandas declares it

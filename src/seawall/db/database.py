@@ -12,7 +12,7 @@ from seawall.core.errors import ForbiddenError, UnavailableError
 from seawall.core.settings import DatabaseSettings, Settings
 from seawall.db import migrate
 from seawall.db.engine import create_engine, parse_url
-from seawall.db.server import Server
+from seawall.db.server.driver import Server
 
 DEFAULT_NAME = "seawall"
 

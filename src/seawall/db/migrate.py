@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from seawall.core.errors import ConflictError, UnavailableError
 from seawall.db.base import Base
-from seawall.db.credentials import scram_verifier
 from seawall.db.engine import APP_ROLE, MINIMUM_VERSION, OWNER_ROLE
 from seawall.db.faults import translated
+from seawall.db.server.credentials import scram_verifier
 
 _SCRIPTS = Path(__file__).parent.parent / "migrations"
 _LOCK = 0x5EA_0A11

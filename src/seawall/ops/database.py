@@ -5,7 +5,7 @@ from seawall.core.settings import load_settings
 from seawall.db import database, migrate
 from seawall.db.database import Location, embedded_server
 from seawall.db.engine import parse_url
-from seawall.db.server import ServerState
+from seawall.db.server.driver import ServerState
 
 
 async def describe() -> dict[str, object]:

@@ -16,10 +16,10 @@ import asyncpg
 import pytest
 
 from seawall.core.errors import SeawallError, UnavailableError
-from seawall.db import binaries as found_binaries
-from seawall.db import cluster
-from seawall.db.account import server_account
-from seawall.db.server import Server
+from seawall.db.server import binaries as found_binaries
+from seawall.db.server import cluster
+from seawall.db.server.account import server_account
+from seawall.db.server.driver import Server
 
 Serve = Callable[..., Server]
 Ask = Callable[..., Any]

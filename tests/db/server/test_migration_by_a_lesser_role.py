@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seawall.db import migrate
 from seawall.db.engine import create_engine
-from seawall.db.server import Server
+from seawall.db.server.driver import Server
 
 
 async def test_a_role_that_may_make_roles_is_enough(

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from seawall.core.errors import ConflictError, UnavailableError
-from seawall.db import cluster, relocate
-from seawall.db.account import Account, server_account
-from seawall.db.binaries import bundled_folders, inspect
-from seawall.db.server import Server, ServerState
+from seawall.db.server import cluster, relocate
+from seawall.db.server.account import Account, server_account
+from seawall.db.server.binaries import bundled_folders, inspect
+from seawall.db.server.driver import Server, ServerState
 
 Serve = Callable[..., Server]
 Ask = Callable[..., Any]
@@ -31,7 +31,7 @@ AsNobody = Callable[..., subprocess.CompletedProcess[str]]
 RUN = """
 import os, subprocess, sys
 from pathlib import Path
-from seawall.db.server import Server
+from seawall.db.server.driver import Server
 
 server = Server(Path(sys.argv[1]), bin_dir=Path(sys.argv[2]), settings={"fsync": "off"})
 try:
@@ -47,7 +47,7 @@ TRY = """
 import sys
 from pathlib import Path
 from seawall.core.errors import UnavailableError
-from seawall.db.server import Server
+from seawall.db.server.driver import Server
 
 try:
     Server(Path(sys.argv[1])).ensure()
@@ -238,7 +238,7 @@ def test_another_user_s_socket_folder_is_refused(home: Path, serve: Serve) -> No
 def as_nobody(open_folder: Path) -> AsNobody:
     """Run Python as an ordinary user, with a copy of the driver that this user can read."""
     package = open_folder / "lib" / "seawall"
-    sources = Path(relocate.__file__).parents[1]
+    sources = Path(relocate.__file__).parents[2]
     for part in ("core", "db"):
         shutil.copytree(sources / part, package / part)
     shutil.copy(sources / "__init__.py", package)
@@ -257,7 +257,7 @@ def as_nobody(open_folder: Path) -> AsNobody:
 
     for python in (sys.executable, "/usr/bin/python3"):
         with contextlib.suppress(OSError):
-            if run(python, "import seawall.db.server").returncode == 0:
+            if run(python, "import seawall.db.server.driver").returncode == 0:
                 return functools.partial(run, python)
     pytest.skip("an ordinary user can execute no Python 3.11 here")
 

@@ -17,9 +17,9 @@ import asyncpg
 import pytest
 
 from seawall.core.errors import UnavailableError
-from seawall.db import cluster, postmaster
-from seawall.db.account import server_account
-from seawall.db.server import Server, ServerState
+from seawall.db.server import cluster, postmaster
+from seawall.db.server.account import server_account
+from seawall.db.server.driver import Server, ServerState
 
 Serve = Callable[..., Server]
 Ask = Callable[..., Any]
@@ -28,7 +28,7 @@ Kill = Callable[[Server], int]
 STARTER = """
 import sys
 from pathlib import Path
-from seawall.db.server import Server
+from seawall.db.server.driver import Server
 home, bin_dir = map(Path, sys.argv[1:])
 print(Server(home, bin_dir=bin_dir, settings={"fsync": "off"}).ensure().socket_dir, flush=True)
 """
@@ -229,7 +229,7 @@ def test_a_killed_initdb_leaves_nothing_half_made(home: Path, bin_dir: Path, ser
 def test_a_starter_waits_for_the_lock_and_says_when_it_gave_up(
     home: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seawall.db.server.LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("seawall.db.server.driver.LOCK_TIMEOUT", 0.1)
     server = serve(home)
     server.log_path.parent.mkdir(parents=True)
     with server._lock(), pytest.raises(UnavailableError, match="starting or stopping"):

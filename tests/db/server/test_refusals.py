@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from seawall.core.errors import UnavailableError
-from seawall.db import cluster
-from seawall.db.binaries import bundled_folders, inspect, system_folders
-from seawall.db.server import Server, ServerState
+from seawall.db.server import cluster
+from seawall.db.server.binaries import bundled_folders, inspect, system_folders
+from seawall.db.server.driver import Server, ServerState
 
 Serve = Callable[..., Server]
 Ask = Callable[..., Any]

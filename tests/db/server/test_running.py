@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from seawall.core.errors import ConflictError
-from seawall.db import server as server_module
-from seawall.db.credentials import ADMIN_USER, APP_USER, password_file
-from seawall.db.server import Server, ServerState
+from seawall.db.server import driver as server_module
+from seawall.db.server.credentials import ADMIN_USER, APP_USER, password_file
+from seawall.db.server.driver import Server, ServerState
 
 Serve = Callable[..., Server]
 Ask = Callable[..., Any]

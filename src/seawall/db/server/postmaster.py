@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seawall.core.errors import UnavailableError
-from seawall.db.account import Account, own_account
-from seawall.db.binaries import Binaries
-from seawall.db.failures import LEFTOVERS, explain
+from seawall.db.server.account import Account, own_account
+from seawall.db.server.binaries import Binaries
+from seawall.db.server.failures import LEFTOVERS, explain
 
 START_TIMEOUT = 120
 """Seconds; a server that recovers from a crash may need them."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seawall.core.errors import UnavailableError
-from seawall.db.binaries import Binaries, choose, find_binaries, inspect, installed
+from seawall.db.server.binaries import Binaries, choose, find_binaries, inspect, installed
 
 
 def binaries(major: int, minor: int = 1) -> Binaries:

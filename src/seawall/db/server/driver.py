@@ -11,14 +11,20 @@ from enum import StrEnum
 from pathlib import Path
 
 from seawall.core.errors import ConflictError, UnavailableError
-from seawall.db import cluster as clusters
-from seawall.db import postmaster as postmasters
-from seawall.db.account import server_account
-from seawall.db.binaries import Binaries, find_binaries, inspect
-from seawall.db.configuration import SETTINGS_FILE, render, server_settings
-from seawall.db.credentials import ADMIN_USER, APP_USER, Access, make_passwords, read_password
-from seawall.db.failures import explain_os_error
-from seawall.db.relocate import within_reach
+from seawall.db.server import cluster as clusters
+from seawall.db.server import postmaster as postmasters
+from seawall.db.server.account import server_account
+from seawall.db.server.binaries import Binaries, find_binaries, inspect
+from seawall.db.server.configuration import SETTINGS_FILE, render, server_settings
+from seawall.db.server.credentials import (
+    ADMIN_USER,
+    APP_USER,
+    Access,
+    make_passwords,
+    read_password,
+)
+from seawall.db.server.failures import explain_os_error
+from seawall.db.server.relocate import within_reach
 
 LOCK_TIMEOUT = 180
 """Seconds to wait for another starter: longer than a start may take."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from seawall.db.binaries import Binaries
+from seawall.db.server.binaries import Binaries
 
 SETTINGS_FILE = "seawall.conf"
 DEFAULT_PORT = 5432

@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 
 from seawall.core.errors import ConflictError, UnavailableError
-from seawall.db.account import Account, server_account
-from seawall.db.binaries import Binaries
-from seawall.db.configuration import SETTINGS_FILE
-from seawall.db.credentials import ADMIN_USER, write_private
-from seawall.db.failures import explain
-from seawall.db.relocate import make_shared_folder
+from seawall.db.server.account import Account, server_account
+from seawall.db.server.binaries import Binaries
+from seawall.db.server.configuration import SETTINGS_FILE
+from seawall.db.server.credentials import ADMIN_USER, write_private
+from seawall.db.server.failures import explain
+from seawall.db.server.relocate import make_shared_folder
 
 POINTER = "postgres.location"
 """In a home: names the cluster's folder when that lies outside of the home."""

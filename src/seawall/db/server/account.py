@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from seawall.core.errors import UnavailableError
-from seawall.db.failures import explain
+from seawall.db.server.failures import explain
 
 # The server outlives its starter: it must inherit neither secrets nor a language or PG* variables.
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")

@@ -5,8 +5,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.db.binaries import Binaries
-from seawall.db.configuration import memory_settings, render, server_settings
+from seawall.db.server.binaries import Binaries
+from seawall.db.server.configuration import memory_settings, render, server_settings
 
 GIGABYTE = 1 << 30
 
