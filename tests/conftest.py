@@ -52,19 +52,18 @@ def pytest_configure(config: pytest.Config) -> None:
         if not name.startswith("SEAWALL_TEST_"):
             del os.environ[name]
     if not hasattr(config, "workerinput"):
-        os.environ[ROOT] = tempfile.mkdtemp(prefix="seawall-tests-")
+        root = Path(tempfile.mkdtemp(prefix="seawall-tests-"))
+        # As root the server runs as another user, who has to get in.
+        root.chmod(0o755)
+        os.environ[ROOT] = str(root)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the server and remove its folder, once all workers are done."""
     if hasattr(config, "workerinput"):
         return
-    root = Path(os.environ[ROOT])
-    pointer = root / "home" / "postgres.location"
     _server().stop()
-    if pointer.exists():
-        shutil.rmtree(pointer.read_text(encoding="utf-8").strip(), ignore_errors=True)
-    shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(os.environ[ROOT], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -189,10 +189,11 @@ async def test_reports_of_a_portfolio_the_newest_first(filled: AsyncSession) -> 
     portfolio = await get_portfolio(filled, "Mine")
     early = await report(filled, portfolio, AS_OF - timedelta(days=5), QUESTION)
     late = await _report(filled)
-    assert [each.id for each in await store.list_reports(filled, portfolio.id)] == [
+    assert [each.id for each in await store.list_reports(filled, portfolio.id, 9)] == [
         late.id,
         early.id,
     ]
+    assert [each.id for each in await store.list_reports(filled, portfolio.id, 1)] == [late.id]
 
 
 async def test_all_of_one_asset_has_a_beta_of_one_against_it(session: AsyncSession) -> None:

@@ -79,9 +79,13 @@ async def _report(name: str, as_of: datetime | None, question: "RiskQuestion") -
 
 
 @app.command("history")
-def history(name: Name, as_json: Json = False) -> None:
-    """List the reports of a portfolio that were kept."""
-    found = run(_history(name))
+def history(
+    name: Name,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """List the reports of a portfolio that were kept, the newest instant first."""
+    found = run(_history(name, limit))
     if as_json:
         print_json({"reports": [document(each) for each in found]})
         return
@@ -110,14 +114,16 @@ def history(name: Name, as_json: Json = False) -> None:
             str(each.id),
         )
     print_table(shown)
+    if len(found) == limit:
+        typer.echo("There may be more: --limit shows them.", err=True)
 
 
-async def _history(name: str) -> "list[RiskReport]":
+async def _history(name: str, limit: int) -> "list[RiskReport]":
     from seawall.portfolios.portfolios import get_portfolio
     from seawall.risk.store import list_reports
 
     async with open_session() as session:
-        return await list_reports(session, (await get_portfolio(session, name)).id)
+        return await list_reports(session, (await get_portfolio(session, name)).id, limit)
 
 
 @app.command("recompute")

@@ -115,9 +115,7 @@ async def find_latest(
     return None if row is None else _report(row)
 
 
-async def list_reports(
-    session: AsyncSession, portfolio_id: UUID, limit: int = 100
-) -> list[RiskReport]:
+async def list_reports(session: AsyncSession, portfolio_id: UUID, limit: int) -> list[RiskReport]:
     """Return a portfolio's kept reports, the newest instant first."""
     rows = await session.execute(
         _REPORTS.where(PortfolioRiskMetrics.portfolio_id == portfolio_id)
