@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seawall.market.calendar import is_trading_day, trading_day_number
+from seawall.market.calendar import is_trading_day, next_trading_day, trading_day_number
 
 # Source: NYSE, "Holidays & Trading Hours" and press releases on special closings.
 CLOSED = {
@@ -74,3 +74,10 @@ def test_instants_count_as_their_days() -> None:
 def test_no_days_have_no_numbers() -> None:
     none = np.array([], "<M8[D]")
     assert is_trading_day(none).shape == trading_day_number(none).shape == (0,)
+
+
+def test_the_next_trading_day_leaps_over_weekends_holidays_and_the_year() -> None:
+    days = np.array(["2024-03-28", "2024-03-30", "2024-12-24", "2024-12-31"], "<M8[D]")
+    expected = ["2024-04-01", "2024-04-01", "2024-12-26", "2025-01-02"]
+    assert next_trading_day(days).astype(str).tolist() == expected
+    assert not len(next_trading_day(days[:0]))

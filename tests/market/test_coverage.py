@@ -131,7 +131,7 @@ def _from_scratch(files: list[set[int]], *, is_index: bool) -> Found:
             ]
         if missing:
             covered = any(min(days) <= left and right <= max(days) for days in files)
-            found.append((left + 1, right, len(missing), ABSENT if covered else NOT_IMPORTED))
+            found.append((missing[0], right, len(missing), ABSENT if covered else NOT_IMPORTED))
     return found
 
 

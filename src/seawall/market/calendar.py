@@ -31,6 +31,17 @@ def is_trading_day(days: Days) -> NDArray[np.bool_]:
     return np.is_busday(dates, holidays=_closed_around(dates))
 
 
+def next_trading_day(days: Days) -> Days:
+    """Return the first trading day after each day."""
+    dates = days.astype("<M8[D]")
+    if not len(dates):
+        return dates
+    # A year more, for the days after the last of December.
+    closed = _closed_around(np.append(dates, dates.max() + np.timedelta64(366, "D")))
+    following: Days = np.busday_offset(dates, 1, roll="backward", holidays=closed)
+    return following
+
+
 def trading_day_number(days: Days) -> NDArray[np.int64]:
     """Number days so that consecutive trading days differ by one; a closed day has the next's."""
     dates = days.astype("<M8[D]")

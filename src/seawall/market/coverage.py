@@ -16,12 +16,12 @@ from seawall.db import bulk
 from seawall.db.bulk import Column, instant
 from seawall.db.session import raw_connection
 from seawall.market import store
-from seawall.market.calendar import trading_day_number
+from seawall.market.calendar import next_trading_day, trading_day_number
 from seawall.market.schemas import Gap, SeriesKind, Timeframe
 from seawall.market.tables import Asset, DataCoverage, DataGap, Exchange, Symbol
 
 ABSENT, NOT_IMPORTED = "absent_in_source", "not_imported"
-_DAY_MICROS = 86_400_000_000
+_DAY, _DAY_MICROS = np.timedelta64(1, "D"), 86_400_000_000
 _GAP_COLUMNS = (
     Column("start_time", "<M8[us]"),
     Column("end_time", "<M8[us]"),
@@ -84,9 +84,11 @@ def find_index_gaps(times: Times) -> Gaps:
 
     A close is held at the midnight after its day, so the day is the one before.
     """
-    micros = times.astype("<M8[us]").astype(np.int64)
-    steps = np.diff(trading_day_number((times - np.timedelta64(1, "D")).astype("<M8[D]")))
-    return _gaps(micros, steps, _DAY_MICROS)
+    days = (times - _DAY).astype("<M8[D]")
+    steps = np.diff(trading_day_number(days))
+    found = _gaps(times.astype("<M8[us]").astype(np.int64), steps, _DAY_MICROS)
+    found["start_time"] = next_trading_day(days[:-1][steps > 1]) + _DAY
+    return found
 
 
 def _gaps(micros: NDArray[np.int64], steps: NDArray[np.int64], length: int) -> Gaps:

@@ -77,10 +77,8 @@ class AssetPrices:
 
 def _preference(pair: PairPrices, moment: datetime) -> tuple[object, ...]:
     age = moment - pair.at[moment].time
-    fresh = age <= FRESH_FOR
     return (
-        not fresh,
-        timedelta() if fresh else age,
+        timedelta() if age <= FRESH_FOR else age,
         pair.symbol.quote.symbol != USD,
         pair.since,
         pair.symbol.exchange,
