@@ -84,7 +84,7 @@ def history(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List the reports of a portfolio that were kept, the newest instant first."""
+    """List the reports that were kept, the newest instant first."""
     found = run(_history(name, limit))
     if as_json:
         print_json({"reports": [document(each) for each in found]})
