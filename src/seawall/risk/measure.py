@@ -90,13 +90,8 @@ def _report(
         still = np.isnan(np.diag(measured.correlation_matrix))
         names = [exposure.assets[at] for at in np.flatnonzero(still)]
         reasons["correlation_matrix"] = f"{_STILL} in {', '.join(names)}"
-    return RiskReport(
-        portfolio=valuation.portfolio.name,
-        portfolio_id=valuation.portfolio.id,
-        as_of=valuation.moment.as_of,
-        known_at=valuation.moment.known_at,
-        question=question,
-        total_value_usd=valuation.total_value,
+    return replace(
+        _unmeasured(valuation, question),
         figures={name: defined(values[name]) for name in _NAMES},
         correlation_matrix=_matrix(exposure, measured.correlation_matrix),
         reasons=reasons,
@@ -151,6 +146,7 @@ def _notes(exposure: Exposure, question: RiskQuestion) -> tuple[str, ...]:
 
 
 def _unmeasured(valuation: Valuation, question: RiskQuestion) -> RiskReport:
+    """Report what a portfolio is without any figure, with the reason why there is none."""
     if valuation.unpriced:
         reason = f"no price of {', '.join(valuation.unpriced)} is known"
     elif valuation.holdings:
