@@ -48,7 +48,8 @@ make_venv() {
 }
 
 # One that an interrupted set-up left without uv and pip is of no use.
-"$venv/bin/python" -c 'import pip' 2>/dev/null || [ -x "$venv/bin/uv" ] || make_venv
+works() { "$venv/bin/python" -c "$1" 2>/dev/null; }
+works 'import pip' || { works '' && [ -x "$venv/bin/uv" ]; } || make_venv
 if [ ! -x "$venv/bin/uv" ]; then
     say "Fetching uv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt 2> >(grep -v "^WARNING: Location" >&2)

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.errors import UnavailableError
+from seawall.market import ingest as ingest_module
+from seawall.market.schemas import ImportResult, ParsedFile
 
 Cli = Callable[..., Any]
 HEADER = "timestamp,open,high,low,close,volume"
@@ -148,3 +153,30 @@ def test_a_name_in_square_brackets_is_only_a_name(
     done = cli("market", "import", path, "--symbol", "BTC/USD")
     assert done.code == 0, done
     assert done.out.startswith("[bold][X] BTCUSD-1d.csv: ")
+
+
+def test_files_after_the_database_went_away_are_not_tried_and_say_so(
+    cli: Cli, write_candles: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("old BTCUSD-1d.csv", "lost BTCUSD-1d.csv", "new BTCUSD-1d.csv")
+    paths = [write_candles([1, 2, 3], name=name) for name in names]
+    real = ingest_module.ingest
+
+    async def ingest(session: AsyncSession, parsed: ParsedFile, path: str) -> ImportResult:
+        if "lost" in path:
+            raise UnavailableError("The database went away.")
+        return await real(session, parsed, path)
+
+    monkeypatch.setattr(ingest_module, "ingest", ingest)
+    done = cli("market", "import", "missing.csv", *paths, "--json")
+    # What is in stays and is told; that the database is gone outweighs a missing file.
+    assert done.code == 7
+    assert [Path(each["path"]).name for each in done.document["files"]] == [names[0]]
+    told = [(Path(each["path"]).name, each["type"]) for each in done.document["failed"]]
+    assert told == [
+        ("missing.csv", "NotFoundError"),
+        (names[1], "UnavailableError"),
+        (names[2], "UnavailableError"),
+    ]
+    assert "Not tried" in done.document["failed"][2]["message"]
+    assert _rows(cli) == 3

@@ -13,7 +13,7 @@ from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID
 
 
-async def _waits(engine: AsyncEngine, *assets: int, shared: bool) -> bool:
+async def _waits(engine: AsyncEngine, *assets: str, shared: bool) -> bool:
     """Tell whether a further transaction would have to wait for these assets."""
     async with transaction(engine, OWNER_ID) as session:
         await session.execute(text("SET LOCAL lock_timeout = '50ms'"))
@@ -34,27 +34,27 @@ async def test_only_readers_share(
     engine: AsyncEngine, *, held_shared: bool, wanted_shared: bool, waits: bool
 ) -> None:
     async with transaction(engine, OWNER_ID) as session:
-        await lock_prices(session, [5], shared=held_shared)
-        assert await _waits(engine, 5, shared=wanted_shared) is waits
-        assert not await _waits(engine, 4, 6, shared=False)
-    assert not await _waits(engine, 5, shared=False)
+        await lock_prices(session, ["E"], shared=held_shared)
+        assert await _waits(engine, "E", shared=wanted_shared) is waits
+        assert not await _waits(engine, "D", "F", shared=False)
+    assert not await _waits(engine, "E", shared=False)
 
 
 async def test_a_lock_goes_with_a_rollback(engine: AsyncEngine) -> None:
     async with transaction(engine, OWNER_ID) as session:
-        await lock_prices(session, [1, 2])
+        await lock_prices(session, ["A", "B"])
         await session.rollback()
-        assert not await _waits(engine, 1, 2, shared=False)
+        assert not await _waits(engine, "A", "B", shared=False)
 
 
 async def test_the_same_assets_in_any_order_never_deadlock(engine: AsyncEngine) -> None:
-    async def both(assets: list[int]) -> None:
+    async def both(assets: str) -> None:
         for _ in range(10):
             async with transaction(engine, OWNER_ID) as session:
                 await lock_prices(session, assets)
 
     async with asyncio.timeout(20):
-        await asyncio.gather(both([1, 2, 3]), both([3, 2, 1]), both([2, 3, 1, 2]))
+        await asyncio.gather(both("ABC"), both("CBA"), both("BCAB"))
 
 
 async def test_no_assets_need_no_lock(session: AsyncSession) -> None:

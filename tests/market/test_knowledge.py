@@ -22,12 +22,12 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 Closes = list[float]
 
 
-async def _bitcoin(engine: AsyncEngine, candles: Make) -> tuple[int, int]:
-    """Make the pair known with one candle; return the ids of the asset and the pair."""
+async def _bitcoin(engine: AsyncEngine, candles: Make) -> int:
+    """Make the pair known with one candle; return its id."""
     async with transaction(engine, OWNER_ID) as session:
         await ingest(session, candles([START], 1), "file")
         asset = (await store.find_assets(session, ["BTC"]))["BTC"].id
-        return asset, (await store.list_symbols_of(session, [asset]))[0].id
+        return (await store.list_symbols_of(session, [asset]))[0].id
 
 
 async def _closes(session: AsyncSession, pair: int, known_at: datetime) -> Closes:
@@ -36,9 +36,9 @@ async def _closes(session: AsyncSession, pair: int, known_at: datetime) -> Close
     return closes
 
 
-async def _measure(engine: AsyncEngine, asset: int, pair: int) -> tuple[datetime, Closes]:
+async def _measure(engine: AsyncEngine, pair: int) -> tuple[datetime, Closes]:
     async with transaction(engine, OWNER_ID) as session:
-        await lock_prices(session, [asset], shared=True)
+        await lock_prices(session, ["BTC"], shared=True)
         known_at = await clock(session)
         return known_at, await _closes(session, pair, known_at)
 
@@ -51,11 +51,11 @@ async def _recall(engine: AsyncEngine, pair: int, known_at: datetime) -> Closes:
 async def test_a_reader_waits_for_the_writer_and_then_sees_all_of_it(
     engine: AsyncEngine, candles: Make
 ) -> None:
-    asset, pair = await _bitcoin(engine, candles)
+    pair = await _bitcoin(engine, candles)
     async with transaction(engine, OWNER_ID) as writer:
         await ingest(writer, candles([START, START + timedelta(days=1)], [10, 20]), "file")
         stamp = (await writer.scalars(select(func.max(Candle.ingested_at)))).one()
-        reading = asyncio.create_task(_measure(engine, asset, pair))
+        reading = asyncio.create_task(_measure(engine, pair))
         done, _ = await asyncio.wait([reading], timeout=0.3)
         assert not done
     known_at, closes = await reading
@@ -67,14 +67,14 @@ async def test_a_reader_waits_for_the_writer_and_then_sees_all_of_it(
 async def test_a_writer_waits_for_the_reader_and_stamps_after_it(
     engine: AsyncEngine, candles: Make
 ) -> None:
-    asset, pair = await _bitcoin(engine, candles)
+    pair = await _bitcoin(engine, candles)
 
     async def write() -> None:
         async with transaction(engine, OWNER_ID) as session:
             await ingest(session, candles([START, START + timedelta(days=1)], [10, 20]), "file")
 
     async with transaction(engine, OWNER_ID) as reader:
-        await lock_prices(reader, [asset], shared=True)
+        await lock_prices(reader, ["BTC"], shared=True)
         writing = asyncio.create_task(write())
         done, _ = await asyncio.wait([writing], timeout=0.3)
         assert not done
@@ -87,18 +87,18 @@ async def test_a_writer_waits_for_the_reader_and_stamps_after_it(
 
 
 async def test_readers_do_not_wait_for_each_other(engine: AsyncEngine, candles: Make) -> None:
-    asset, pair = await _bitcoin(engine, candles)
+    pair = await _bitcoin(engine, candles)
     async with asyncio.timeout(10), transaction(engine, OWNER_ID) as reader:
-        await lock_prices(reader, [asset], shared=True)
-        known_at, closes = await _measure(engine, asset, pair)
+        await lock_prices(reader, ["BTC"], shared=True)
+        known_at, closes = await _measure(engine, pair)
         assert closes == [1]
         assert known_at < await clock(reader)
 
 
 async def test_a_writer_of_another_asset_does_not_wait(engine: AsyncEngine, candles: Make) -> None:
-    asset, _ = await _bitcoin(engine, candles)
+    await _bitcoin(engine, candles)
     async with asyncio.timeout(10), transaction(engine, OWNER_ID) as reader:
-        await lock_prices(reader, [asset], shared=True)
+        await lock_prices(reader, ["BTC"], shared=True)
         async with transaction(engine, OWNER_ID) as writer:
             await ingest(writer, candles([START], symbol="ETH/USDT"), "file")
 
@@ -106,7 +106,7 @@ async def test_a_writer_of_another_asset_does_not_wait(engine: AsyncEngine, cand
 async def test_whatever_was_measured_amid_writers_is_measured_again(
     engine: AsyncEngine, candles: Make
 ) -> None:
-    asset, pair = await _bitcoin(engine, candles)
+    pair = await _bitcoin(engine, candles)
 
     async def write(number: int) -> None:
         days = [START + timedelta(days=day) for day in range(number % 5 + 1)]
@@ -114,7 +114,7 @@ async def test_whatever_was_measured_amid_writers_is_measured_again(
             await ingest(session, candles(days, 100 + number), "file")
 
     async def measure() -> list[tuple[datetime, Closes]]:
-        return [await _measure(engine, asset, pair) for _ in range(15)]
+        return [await _measure(engine, pair) for _ in range(15)]
 
     readers = [asyncio.create_task(measure()) for _ in range(2)]
     await asyncio.gather(*readers, *(write(number) for number in range(15)))

@@ -80,3 +80,11 @@ def test_plain_names(text: str, name: str) -> None:
 def test_no_plain_name(text: str) -> None:
     with pytest.raises(InvalidError, match="is not the name of an index"):
         plain_name(text)
+
+
+def test_a_base_that_is_a_pair_itself_is_no_base() -> None:
+    with pytest.raises(InvalidError, match="not a pair"):
+        split_pair("BTCUSDTBTC")
+    # A coin whose name happens to end like a quote is one.
+    assert split_pair("STETHUSDT") == ("STETH", "USDT")
+    assert split_pair("BTCUSDTBTC", {"BTCUSDT"}) == ("BTCUSDT", "BTC")

@@ -1,8 +1,8 @@
 """Which pair prices an asset, and from which candles."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -151,5 +151,25 @@ async def test_an_index_is_no_coin_and_a_coin_no_index(session: AsyncSession) ->
     with pytest.raises(ConflictError, match="DAX is an index here"):
         await ingest(session, candles("DAX/USD", [10.0]), "file")
     await ingest(session, candles("BTC/USD", [10.0]), "file")
-    with pytest.raises(ConflictError, match="BTC is a crypto here"):
-        await ingest(session, replace(index("BTC"), symbol="BTC"), "file")
+    with pytest.raises(ConflictError, match="BTC is the name of a coin or currency"):
+        await ingest(session, index("BTC"), "file")
+    await ingest(session, candles("NEWCOIN/USD", [10.0]), "file")
+    with pytest.raises(ConflictError, match="NEWCOIN is the name of a coin"):
+        await ingest(session, index("NEWCOIN"), "file")
+
+
+@pytest.mark.parametrize("symbol", ["USD", "USDT", "ETH"])
+async def test_money_and_coins_never_become_an_index(session: AsyncSession, symbol: str) -> None:
+    await catalog.ensure_asset(session, symbol)
+    with pytest.raises(ConflictError, match=f"{symbol} is the name of a coin or currency"):
+        await ingest(session, index(symbol), "file")
+
+
+async def test_many_moments_are_priced_without_reading_all_history(session: AsyncSession) -> None:
+    await ingest(session, candles("BTC/USD", [1.0] * 17_520, timeframe="1h"), "file")
+    moments = [START + timedelta(minutes=350 * each) for each in range(1, 3_000)]
+    begun = perf_counter()
+    prices = await prices_of(session, "BTC", moments)
+    # Reading what came before each of them would be 26 million rows.
+    assert perf_counter() - begun < 3
+    assert all(prices.at(moment) for moment in moments)

@@ -209,7 +209,9 @@ def test_a_server_of_15_or_newer_will_do(number: str) -> None:
 async def test_the_application_may_see_the_version_but_not_migrate(location: Location) -> None:
     engine = create_engine(location.url, pooled=False)
     assert (await migrate.version(engine)).is_current
-    with pytest.raises(Exception, match=r"must have|must be|permission denied|(?i:only roles with)"):
+    with pytest.raises(
+        Exception, match=r"must have|must be|permission denied|(?i:only roles with)"
+    ):
         await migrate.upgrade(engine)
     await engine.dispose()
 

@@ -1,5 +1,6 @@
 """Reports on made-up prices: kept once, computed again as known, and null where undefined."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ from seawall.core.errors import InvalidError, NotFoundError
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.market.ingest import ingest
-from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timeframe
+from seawall.market.schemas import CANDLE_DTYPE, PRICE_DTYPE, ParsedFile, SeriesKind, Timeframe
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
 from seawall.portfolios.schemas import LotMethod
@@ -46,6 +47,13 @@ def _candles(pair: str, seed: int, days: int = DAYS, exchange: str = "kraken") -
     return ParsedFile(
         "test", SeriesKind.CANDLES, records, days, (), pair, exchange, Timeframe(86_400)
     )
+
+
+def _index(symbol: str) -> ParsedFile:
+    records = np.zeros(DAYS, PRICE_DTYPE)
+    records["time"] = np.datetime64("2024-01-02", "us") + np.arange(DAYS) * np.timedelta64(1, "D")
+    records["price_usd"] = 4_000 + np.random.default_rng(9).normal(0, 20, DAYS)
+    return ParsedFile("test", SeriesKind.PRICES, records, DAYS, (), symbol, None, Timeframe(86_400))
 
 
 async def _make(session: AsyncSession, transactions: str = BOUGHT, name: str = "Mine") -> None:
@@ -93,7 +101,9 @@ async def test_the_same_report_is_kept_once(filled: AsyncSession) -> None:
     assert await filled.scalar(select(func.count()).select_from(PortfolioRiskMetrics)) == 2
 
 
-@pytest.mark.parametrize("later", ["a revised price", "a better source", "an older transaction"])
+@pytest.mark.parametrize(
+    "later", ["a revised price", "a better source", "an older transaction", "a new benchmark"]
+)
 async def test_a_kept_report_is_computed_again_exactly(engine: AsyncEngine, later: str) -> None:
     async with transaction(engine, OWNER_ID) as session:
         await ensure_owner(session)
@@ -108,6 +118,8 @@ async def test_a_kept_report_is_computed_again_exactly(engine: AsyncEngine, late
             await ingest(session, _candles("BTC/USD", 3), "btc")
         elif later == "a better source":
             await ingest(session, _candles("ETH/USD", 4), "eth")
+        elif later == "a new benchmark":
+            await ingest(session, _index("SP500"), "sp500")
         else:
             await _record(session, f"{HEADER}\n2024-01-04,buy,ETH,0.5,2000,,\n")
     async with transaction(engine, OWNER_ID) as session:
@@ -115,7 +127,7 @@ async def test_a_kept_report_is_computed_again_exactly(engine: AsyncEngine, late
         assert done.differs == ()
         assert done.again.figures == made.figures
         now = await _report(session)
-        assert now.figures["var_95"] != made.figures["var_95"]
+        assert (now.figures, now.reasons) != (made.figures, made.reasons)
         assert (await recompute(session, made.id)).differs == ()
 
 
@@ -216,7 +228,7 @@ async def test_a_flow_at_a_stale_price_has_no_return_and_says_so(session: AsyncS
     )
     portfolio = await get_portfolio(session, "Mine")
     moment = await begin(session, portfolio, AS_OF)
-    valuation = await value_portfolio(session, portfolio, moment, LotMethod.FIFO)
+    valuation = await value_portfolio(session, portfolio, moment, LotMethod.FIFO, at_flows=True)
     found = measure_performance(valuation)
     assert found.value is None
     assert "The newest price of BTC at 2024-02-15T00:00:00Z is of 2024-01-31" in found.reason
@@ -231,3 +243,27 @@ async def test_before_anything_can_have_happened(session: AsyncSession) -> None:
     portfolio = await create_portfolio(session, OWNER_ID, "Mine")
     with pytest.raises(InvalidError, match="before 1970"):
         await begin(session, portfolio, datetime(1969, 12, 31, tzinfo=UTC))
+
+
+async def test_a_report_waits_for_a_benchmark_that_is_just_being_imported(
+    engine: AsyncEngine,
+) -> None:
+    async with transaction(engine, OWNER_ID) as session:
+        await ensure_owner(session)
+        await ingest(session, _candles("ETH/USD", 2), "eth")
+        await _make(session, f"{HEADER}\n2024-01-03,buy,ETH,1,2000,2,\n")
+
+    async def measure() -> RiskReport:
+        async with transaction(engine, OWNER_ID) as session:
+            return await _report(session)
+
+    async with transaction(engine, OWNER_ID) as writer:
+        await ingest(writer, _candles("BTC/USD", 1), "btc")
+        measuring = asyncio.create_task(measure())
+        done, _ = await asyncio.wait([measuring], timeout=0.3)
+        assert not done
+    made = await measuring
+    assert made.figures["beta"] is not None
+    assert made.id is not None
+    async with transaction(engine, OWNER_ID) as session:
+        assert (await recompute(session, made.id)).differs == ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seawall.cli import output
-from seawall.cli.exits import INVALID, exit_code
+from seawall.cli.exits import INVALID, UNAVAILABLE, exit_code
 from seawall.cli.output import (
     Json,
     console,
@@ -71,7 +71,8 @@ def import_(
         if dry_run:
             typer.echo("A dry run: nothing was changed.")
     if failures:
-        return exit_code(failures[0][1])
+        codes = [exit_code(error) for _, error in failures]
+        return UNAVAILABLE if UNAVAILABLE in codes else codes[0]
     return INVALID if any(result.rejected for result in results) else 0
 
 
@@ -98,21 +99,23 @@ def _hints(
 async def _import(
     paths: list[Path], hints: "ParseHints", dry_run: bool
 ) -> "tuple[list[ImportResult], list[tuple[Path, SeawallError]]]":
-    """Import each file by itself; one that fails does not keep the others out."""
+    """Import each file by itself; one that is wrong does not keep the others out."""
     results: list[ImportResult] = []
     failures: list[tuple[Path, SeawallError]] = []
     async with open_engine() as engine:
         hints = await _with_known_bases(engine, hints)
         with progress() as bar:
             task = bar.add_task("Importing", total=len(paths))
-            for path in paths:
+            for done, path in enumerate(paths, 1):
                 bar.update(task, description=f"Importing {path.name}")
                 try:
                     results += await _import_file(engine, path, hints, dry_run)
                 except SeawallError as error:
                     failures.append((path, error))
                     if isinstance(error, UnavailableError):
-                        # The files after it would fail alike; those before it are in.
+                        # What is in stays; the files after it would fail alike.
+                        untried = UnavailableError(f"Not tried, after {path.name} failed.")
+                        failures += [(each, untried) for each in paths[done:]]
                         break
                 bar.advance(task)
     return results, failures

@@ -149,7 +149,8 @@ async def _show(
     async with open_session() as session:
         portfolio = await get_portfolio(session, name)
         moment = await begin(session, portfolio, as_of)
-        valuation = await value_portfolio(session, portfolio, moment, LotMethod(lots))
+        method = LotMethod(lots)
+        valuation = await value_portfolio(session, portfolio, moment, method, at_flows=True)
         return valuation, measure_performance(valuation)
 
 

@@ -6,6 +6,7 @@ before that time is committed and visible, and every later one is stamped after 
 then can be read again at any time.
 """
 
+import zlib
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -16,14 +17,19 @@ _ASSET_PRICES = 0x5EA1
 
 
 async def lock_prices(
-    session: AsyncSession, asset_ids: Iterable[int], *, shared: bool = False
+    session: AsyncSession, symbols: Iterable[str], *, shared: bool = False
 ) -> None:
-    """Lock the prices of assets, in one order so that no two transactions wait for each other."""
+    """Lock the prices of assets, in one order so that no two transactions wait for each other.
+
+    By symbol, so that an asset can be locked before it is in the catalogue.
+    """
     function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    for asset_id in sorted(set(asset_ids)):
+    for key in sorted({zlib.crc32(symbol.encode()) for symbol in symbols}):
+        # PostgreSQL's integers have a sign.
+        signed = key - 2**32 if key >= 2**31 else key
         await session.execute(
             text(f"SELECT {function}(:family, :asset)"),
-            {"family": _ASSET_PRICES, "asset": asset_id},
+            {"family": _ASSET_PRICES, "asset": signed},
         )
 
 

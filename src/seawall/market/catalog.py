@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import ConflictError
 from seawall.market import store
-from seawall.market.pairs import kind_of
+from seawall.market.pairs import QUOTES, WELL_KNOWN_BASES, kind_of
 from seawall.market.store import AssetRecord, SymbolRecord
 
 INDEX = "index"
@@ -28,7 +28,7 @@ async def ensure_traded(
         ConflictError: the name is an index' here.
     """
     asset = await ensure_asset(session, symbol, is_simulated=is_simulated)
-    if asset.kind == INDEX:
+    if await store.read_kind(session, asset.id) == INDEX:
         raise ConflictError(
             f"{symbol} is an index here, which no pair trades.",
             hint="Name the pair otherwise: --symbol BASE/QUOTE.",
@@ -42,17 +42,18 @@ async def ensure_index(session: AsyncSession, symbol: str) -> AssetRecord:
     What was only ever named in a transaction, and so taken for a coin, becomes the index.
 
     Raises:
-        ConflictError: a pair trades an asset of this name.
+        ConflictError: the name is a coin's or a currency's.
     """
-    asset = await store.get_or_create_asset(session, symbol, INDEX)
-    if asset.kind == INDEX:
-        return asset
-    if await store.is_traded(session, asset.id):
-        raise ConflictError(
-            f"{symbol} is a {asset.kind} here, whose prices are candles of a pair.",
-            hint="Bring candles of it; or name the index otherwise: --symbol NAME.",
-        )
-    return await store.set_kind(session, asset, INDEX)
+    if symbol not in QUOTES | WELL_KNOWN_BASES:
+        asset = await store.get_or_create_asset(session, symbol, INDEX)
+        if await store.read_kind(session, asset.id, to_change=True) == INDEX:
+            return asset
+        if not await store.is_traded(session, asset.id):
+            return await store.set_kind(session, asset, INDEX)
+    raise ConflictError(
+        f"{symbol} is the name of a coin or currency, whose prices are candles of a pair.",
+        hint="Bring candles of it; or name the index otherwise: --symbol NAME.",
+    )
 
 
 async def ensure_pair(

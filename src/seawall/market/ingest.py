@@ -43,8 +43,8 @@ async def ingest(
     )
     if not len(parsed.records):
         return result
-    key, asset_id = await _series_key(session, parsed, exchange, is_simulated=is_simulated)
-    return await _write(session, parsed.records, key, asset_id, result)
+    key = await _series_key(session, parsed, exchange, is_simulated=is_simulated)
+    return await _write(session, parsed.records, key, result)
 
 
 def _notes(parsed: ParsedFile) -> tuple[str, ...]:
@@ -56,22 +56,22 @@ def _notes(parsed: ParsedFile) -> tuple[str, ...]:
 
 async def _series_key(
     session: AsyncSession, parsed: ParsedFile, exchange: str, *, is_simulated: bool
-) -> tuple[SeriesKey, int]:
-    """Return which series a file belongs to and the asset whose prices it changes."""
+) -> SeriesKey:
+    """Return which series a file belongs to."""
     assert parsed.symbol is not None  # noqa: S101 - the caller has looked
     if parsed.kind is SeriesKind.PRICES:
         asset = await catalog.ensure_index(session, parsed.symbol)
-        return SeriesKey(parsed.kind, parsed.timeframe, asset_id=asset.id), asset.id
+        return SeriesKey(parsed.kind, parsed.timeframe, asset_id=asset.id)
     pair = await catalog.ensure_pair(session, exchange, parsed.symbol, is_simulated=is_simulated)
     # Quotes and trades happen at instants, whatever the spacing of a file of them.
     timeframe = parsed.timeframe if parsed.kind is SeriesKind.CANDLES else None
-    return SeriesKey(parsed.kind, timeframe, symbol_id=pair.id), pair.base.id
+    return SeriesKey(parsed.kind, timeframe, symbol_id=pair.id)
 
 
 async def _write(
-    session: AsyncSession, records: Records, key: SeriesKey, asset_id: int, result: ImportResult
+    session: AsyncSession, records: Records, key: SeriesKey, result: ImportResult
 ) -> ImportResult:
-    await lock_prices(session, [asset_id])
+    await lock_prices(session, [result.symbol.partition("/")[0]])
     stamp = await clock(session)
     merged = await merge(session, store.KEYED[key.kind], key.subject, records, stamp)
     gaps = await coverage.record(session, key, merged.times, merged.inserted, stamp)

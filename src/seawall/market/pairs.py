@@ -54,6 +54,12 @@ def split_pair(text: str, known_bases: Collection[str] = ()) -> tuple[str, str]:
         settled = [pair for pair in candidates if pair[0] in bases]
         if len(settled) == 1:
             return settled[0]
+    doubtful = len(candidates) == 1 and any(
+        base in WELL_KNOWN_BASES for base, _ in _splits(candidates[0][0])
+    )
+    if doubtful:
+        # BTCUSDTBTC: what would be the base is the name of a pair itself.
+        raise _not_a_pair(text)
     if len(candidates) > 1:
         shown = " or ".join("/".join(pair) for pair in candidates)
         raise InvalidError(

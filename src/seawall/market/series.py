@@ -42,20 +42,28 @@ CROSS JOIN LATERAL (
 ORDER BY known
 """  # noqa: S608 - the only text put in is conditions on parameters
 
-_LAST_CLOSES = f"""
+# The newest of each table first: sorting the two together would read all that came before.
+_LAST_CLOSES = """
 SELECT moment, time + make_interval(secs => $2::integer) AS known, close
 FROM unnest($3::timestamptz[]) AS moment
 CROSS JOIN LATERAL (
-    SELECT time, close FROM (
-        {
-    _CANDLE_VERSIONS.format(
-        time="time <= moment - make_interval(secs => $2::integer)", known_at="$4::timestamptz"
+    (
+        SELECT time, close FROM candles
+        WHERE symbol_id = $1 AND timeframe = $2 AND ingested_at <= $4::timestamptz
+            AND time <= moment - make_interval(secs => $2::integer)
+        ORDER BY time DESC LIMIT 1
     )
-}
-    ) versions
+    UNION ALL
+    (
+        SELECT time, close FROM candle_revisions
+        WHERE symbol_id = $1 AND timeframe = $2
+            AND ingested_at <= $4::timestamptz AND superseded_at > $4::timestamptz
+            AND time <= moment - make_interval(secs => $2::integer)
+        ORDER BY time DESC LIMIT 1
+    )
     ORDER BY time DESC LIMIT 1
 ) latest
-"""  # noqa: S608 - as above
+"""
 
 _FIRST_CLOSE = """
 SELECT min(time) FROM (
@@ -65,6 +73,14 @@ SELECT min(time) FROM (
     SELECT min(time) FROM candle_revisions
     WHERE symbol_id = :symbol_id AND timeframe = :timeframe AND ingested_at <= :known_at
 ) versions
+"""
+
+_INDEX_KNOWN = """
+SELECT EXISTS (
+    SELECT FROM price_history WHERE asset_id = :asset_id AND ingested_at <= :known_at
+) OR EXISTS (
+    SELECT FROM price_revisions WHERE asset_id = :asset_id AND ingested_at <= :known_at
+)
 """
 
 _INDEX_CLOSES = """
@@ -144,6 +160,13 @@ async def first_close(
         {"symbol_id": symbol_id, "timeframe": timeframe.seconds, "known_at": known_at},
     )
     return found
+
+
+async def is_index_known(session: AsyncSession, asset_id: int, known_at: datetime) -> bool:
+    """Tell whether any close of an index was known."""
+    return bool(
+        await session.scalar(text(_INDEX_KNOWN), {"asset_id": asset_id, "known_at": known_at})
+    )
 
 
 async def index_closes(

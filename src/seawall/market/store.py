@@ -107,6 +107,12 @@ async def find_assets(session: AsyncSession, symbols: Iterable[str]) -> dict[str
     return {row.symbol: _asset(row) for row in rows}
 
 
+async def read_kind(session: AsyncSession, asset_id: int, *, to_change: bool = False) -> str:
+    """Return what kind of thing an asset is, which nobody changes until the transaction ends."""
+    query = select(Asset.kind).where(Asset.id == asset_id).with_for_update(read=not to_change)
+    return (await session.scalars(query)).one()
+
+
 async def is_traded(session: AsyncSession, asset_id: int) -> bool:
     """Tell whether any pair has the asset as its base or quote."""
     pairs = exists().where(or_(Symbol.base_asset_id == asset_id, Symbol.quote_asset_id == asset_id))

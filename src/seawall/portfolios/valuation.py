@@ -87,8 +87,7 @@ async def begin(
     """
     await store.lock_portfolio(session, portfolio.id, shared=True)
     held = await store.list_assets(session, portfolio.id)
-    wanted = await market_store.find_assets(session, {*held, *also})
-    await lock_prices(session, [asset.id for asset in wanted.values()], shared=True)
+    await lock_prices(session, {*held, *also}, shared=True)
     known_at = await clock(session)
     if as_of is not None and as_of > known_at:
         raise InvalidError(
@@ -105,15 +104,18 @@ async def value_portfolio(
     portfolio: PortfolioRecord,
     moment: Moment,
     method: LotMethod,
+    *,
     midnights: tuple[datetime, datetime] | None = None,
+    at_flows: bool = False,
 ) -> Valuation:
     """Value what a portfolio holds at an instant.
 
-    Its prices also cover its external flows, and the daily closes between two `midnights`.
+    Its prices also cover the daily closes between two `midnights`, and with `at_flows` the
+    external flows, which `measure_performance` needs.
     """
     transactions = await store.list_transactions(session, portfolio.id, moment.known_at)
     state = replay(transactions, method, moment.as_of)
-    moments = {moment.as_of, *(flow.time for flow in state.flows)}
+    moments = {moment.as_of, *(flow.time for flow in state.flows if at_flows)}
     assets = await market_store.find_assets(session, [each.asset for each in state.holdings])
     prices = await read_prices(session, list(assets.values()), moments, midnights, moment.known_at)
     return _value(portfolio, moment, state, prices)

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.time import to_micros
 from seawall.market import series, store
 from seawall.market.calendar import is_trading_day
+from seawall.market.catalog import INDEX
 from seawall.market.prices import read_prices
 from seawall.market.store import AssetRecord
 from seawall.quant.types import FloatArray
@@ -24,12 +25,13 @@ async def read_benchmarks(
     Shapes: a (days + 1,) vector by name; a name that is in no catalogue is left out.
     """
     known = await store.find_assets(session, names)
-    traded = [asset for asset in known.values() if asset.kind != "index"]
+    traded = [asset for asset in known.values() if asset.kind != INDEX]
     prices = await read_prices(session, traded, [window.end], window.midnights, known_at)
     found: dict[str, FloatArray] = {}
     for symbol, asset in known.items():
-        if asset.kind == "index":
-            found[symbol] = await _index_grid(session, asset, window, known_at)
+        if asset.kind == INDEX:
+            if await series.is_index_known(session, asset.id, known_at):
+                found[symbol] = await _index_grid(session, asset, window, known_at)
         elif (pair := prices[symbol].best(window.end)) is not None:
             found[symbol] = window.grid(pair.closes)
     return found

@@ -39,7 +39,9 @@ async def measure_portfolio(
         NotFoundError: the benchmark is not known here.
     """
     window = Window(moment.as_of, question.window)
-    valuation = await value_portfolio(session, portfolio, moment, LotMethod.FIFO, window.midnights)
+    valuation = await value_portfolio(
+        session, portfolio, moment, LotMethod.FIFO, midnights=window.midnights
+    )
     closes = await read_benchmarks(
         session, {BTC, SP500, question.benchmark}, window, moment.known_at
     )
