@@ -13,8 +13,10 @@ MODULES = {
     "bulk-read": "bulk",
     "bulk-write": "bulk",
     "cli-help": "command_line",
+    "compression": "ageing",
     "demo-warm": "command_line",
     "import-1m": "import_1m",
+    "ingest-with-policies": "ageing",
     "risk-one": "risk_one",
 }
 """Which module measures which benchmarks, each in its function of the same name."""

@@ -35,6 +35,19 @@ def test_a_portfolio_is_made_and_listed(cli: Cli) -> None:
     assert [each["name"] for each in found] == ["[red]A[/x]", "Long term"]
 
 
+@pytest.mark.parametrize("method", ["fifo", "lifo", "hifo", "average"])
+def test_a_portfolio_has_a_lot_method_of_its_own(
+    cli: Cli, write_transactions: Write, method: str
+) -> None:
+    made = cli("portfolio", "create", "Mine", "--lots", method, "--json").document
+    assert (made["lot_method"], made["is_primary"], made["is_public"]) == (method, True, False)
+    assert cli("portfolio", "import", "Mine", write_transactions(DEPOSIT, BUY)).code == 0
+    assert cli("portfolio", "show", "Mine").out.splitlines()[0].endswith(f"{method} lots, in USD")
+    asked = cli("portfolio", "show", "Mine", "--lots", "lifo", "--json").document
+    assert asked["lots"] == "lifo"
+    assert cli("portfolio", "create", "Bad", "--lots", "best").code == 2
+
+
 def test_no_portfolio_yet_is_said_in_words(cli: Cli) -> None:
     assert cli("portfolio", "list").out == (
         "There are no portfolios yet. Make one: seawall portfolio create NAME\n"

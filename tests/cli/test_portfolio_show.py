@@ -92,6 +92,16 @@ def test_the_past_is_shown_as_it_was(priced: Cli, portfolio: Make) -> None:
     assert "no money has come in yet" in before.out
 
 
+def test_the_list_says_what_each_was_last_worth(priced: Cli, portfolio: Make) -> None:
+    portfolio(*LOTS)
+    assert priced("portfolio", "list").out.splitlines()[2].split()[:3] == ["Main", "-", "-"]
+    assert priced("risk", "report", "Main", "--as-of", AS_OF).code == 0
+    (row,) = priced("portfolio", "list").out.splitlines()[2:]
+    assert row.split()[:3] == ["Main", "1,248.00", AS_OF]
+    (found,) = priced("portfolio", "list", "--json").document["portfolios"]
+    assert (found["total_value_usd"], found["valued_at"]) == ("1248", f"{AS_OF}T00:00:00Z")
+
+
 def test_the_future_is_not_shown(priced: Cli, portfolio: Make) -> None:
     portfolio(*LOTS)
     for command in (("portfolio", "show"), ("risk", "report")):

@@ -63,7 +63,7 @@ async def test_something_that_is_no_cache_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.listen()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("seawall.db.cache.TIMEOUT", 0.1)
+            patch.setattr("seawall.db.cache.connect.TIMEOUT", 0.1)
             port = silent.getsockname()[1]
             assert "does not answer" in (await _refused(f"redis://127.0.0.1:{port}")).message
 

@@ -57,10 +57,11 @@ async def test_the_same_assets_in_any_order_never_deadlock(engine: AsyncEngine) 
         await asyncio.gather(both("ABC"), both("CBA"), both("BCAB"))
 
 
-async def test_no_assets_need_no_lock(session: AsyncSession) -> None:
-    await lock_prices(session, [])
+async def test_no_assets_need_no_lock(engine: AsyncEngine) -> None:
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-    assert await session.scalar(text(held)) == 0
+    async with transaction(engine, OWNER_ID) as session:
+        await lock_prices(session, [])
+        assert await session.scalar(text(held)) == 0
 
 
 async def test_the_clock_moves_on_within_a_transaction(session: AsyncSession) -> None:

@@ -75,7 +75,7 @@ async def test_each_series_is_really_cut_by_time_in_its_engine(session: AsyncSes
                 ),
                 {"name": series.table},
             )
-            days = {"day": 1, "month": 30, "year": 360}[series.chunk]
+            days = {"day": 1, "month": 30, "year": 360}[series.hyperchunk]
             assert length == timedelta(days=days)
 
 

@@ -98,6 +98,39 @@ async def test_the_binding_ends_with_the_transaction_on_the_same_connection(
         await engine.dispose()
 
 
+async def test_one_that_asks_nothing_leaves_no_binding_behind(location: Location) -> None:
+    engine = create_engine(location.url)
+    async with transaction(engine, uuid4()):
+        pass
+    async with engine.connect() as unbound:
+        assert not await unbound.scalar(BOUND)
+    await engine.dispose()
+
+
+async def test_after_a_commit_of_its_own_it_is_bound_to_nobody(engine: AsyncEngine) -> None:
+    async with AsyncSession(engine) as session:
+        (await raw_connection(session)).bound_user = uuid4()
+        await session.commit()
+        await session.scalar(BOUND)
+        await session.commit()
+        assert not await session.scalar(BOUND)
+
+
+async def test_the_driver_s_connection_is_in_the_transaction(engine: AsyncEngine) -> None:
+    user = uuid4()
+
+    async def fail() -> None:
+        async with transaction(engine, user) as session:
+            driver = await raw_connection(session)
+            assert await driver.fetchval(BOUND.text) == str(user)
+            await driver.execute(ADD_ASSET.text)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert await _count(engine) == 0
+
+
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 async def test_the_binding_does_not_outlive_an_end_that_the_database_makes(
     engine: AsyncEngine, end: str

@@ -26,7 +26,9 @@ _CATALOGUE = {
         FROM pg_class it WHERE relnamespace = {_PUBLIC} AND {_OWN}
     """,
     "columns": f"""
-        SELECT concat_ws(' ', relname, attnum, attname, format_type(atttypid, atttypmod),
+        SELECT concat_ws(' ', relname,
+            row_number() OVER (PARTITION BY attrelid ORDER BY attnum), attname,
+            format_type(atttypid, atttypmod),
             attnotnull, attidentity, pg_get_expr(adbin, adrelid))
         FROM pg_attribute JOIN pg_class it ON it.oid = attrelid
         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum

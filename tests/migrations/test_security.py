@@ -2,11 +2,14 @@
 
 import re
 from datetime import UTC, datetime
+from importlib import import_module
+from pkgutil import walk_packages
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+import seawall
 from seawall.core.errors import ForbiddenError
 from seawall.db import database
 from seawall.db.base import Base
@@ -14,17 +17,27 @@ from seawall.db.database import Location
 from seawall.db.engine import create_engine
 from seawall.db.faults import translated
 from seawall.db.series import SERIES, ensure_chunks
-from seawall.identity.tables import User
 from seawall.market.schemas import SeriesKind
-from seawall.market.tables import Candle
-from seawall.portfolios.tables import Portfolio
-from seawall.risk.tables import PortfolioRiskMetrics
 
-MAPPED = (User, Candle, Portfolio, PortfolioRiskMetrics)  # Of every module with tables.
+for _module in walk_packages(seawall.__path__, "seawall."):
+    if _module.name.endswith(".tables"):
+        import_module(_module.name)
 TABLES = Base.metadata.sorted_tables
 TENANTS = [table.name for table in TABLES if table.info.get("tenant")]
 MAY = {
     "users": "SELECT INSERT UPDATE",
+    "profiles": "SELECT INSERT UPDATE",
+    "user_settings": "SELECT INSERT UPDATE",
+    "user_sessions": "SELECT INSERT UPDATE",
+    "one_time_tokens": "SELECT INSERT UPDATE",
+    "api_keys": "SELECT INSERT UPDATE",
+    "subscriptions": "SELECT INSERT UPDATE",
+    "idempotency_keys": "SELECT INSERT UPDATE",
+    "system_settings": "SELECT INSERT UPDATE",
+    "system_logs": "SELECT INSERT",
+    "backups": "SELECT",
+    "restore_drills": "SELECT",
+    "audit_logs": "SELECT INSERT",
     "assets": "SELECT INSERT UPDATE",
     "exchanges": "SELECT INSERT UPDATE",
     "symbols": "SELECT INSERT UPDATE",
@@ -34,13 +47,60 @@ MAY = {
     "price_revisions": "SELECT INSERT",
     "quotes": "SELECT INSERT UPDATE",
     "market_trades": "SELECT INSERT UPDATE",
+    "order_books": "SELECT INSERT",
+    "social_sentiment_history": "SELECT INSERT UPDATE",
+    "onchain_history": "SELECT INSERT UPDATE",
     "data_coverage": "SELECT INSERT UPDATE",
     "data_gaps": "SELECT INSERT DELETE",
     "portfolios": "SELECT INSERT UPDATE",
+    "exchange_connections": "SELECT INSERT UPDATE",
     "transactions": "SELECT INSERT",
+    "lots": "SELECT INSERT UPDATE DELETE",
+    "holdings": "SELECT INSERT UPDATE DELETE",
+    "portfolio_snapshots": "SELECT INSERT UPDATE",
     "portfolio_risk_metrics": "SELECT INSERT",
+    "encryption_keys": "SELECT INSERT",
+    "model_versions": "SELECT INSERT",
+    "predictions": "SELECT INSERT",
+    "model_performance": "SELECT INSERT",
+    "market_regimes": "SELECT INSERT",
+    "adaptation_history": "SELECT INSERT",
+    "experience_replay": "SELECT INSERT DELETE",
+    "ai_insights": "SELECT INSERT",
+    "alerts": "SELECT INSERT UPDATE DELETE",
+    "alert_history": "SELECT INSERT",
+    "notifications": "SELECT INSERT",
+    "strategies": "SELECT INSERT UPDATE",
+    "strategy_versions": "SELECT INSERT",
+    "backtests": "SELECT INSERT",
+    "performance_metrics": "SELECT INSERT UPDATE",
+    "performance_analytics": "SELECT INSERT UPDATE",
+    "trading_accounts": "SELECT INSERT UPDATE",
+    "ledger_entries": "SELECT INSERT",
+    "orders": "SELECT INSERT UPDATE",
+    "fills": "SELECT INSERT",
+    "positions": "SELECT INSERT UPDATE",
+    "risk_metrics": "SELECT INSERT UPDATE",
+    "account_risk_metrics": "SELECT INSERT",
+    "risk_scores": "SELECT INSERT UPDATE",
+    "risk_limits": "SELECT INSERT UPDATE",
+    "risk_events": "SELECT INSERT UPDATE",
+    "stress_tests": "SELECT INSERT",
     "series": "SELECT",
+    "rollups": "SELECT",
+    "series_changes": "",
     "alembic_version": "SELECT",
+}
+# Where it may update no more of a row than these columns.
+MAY_UPDATE = {
+    "ai_insights": "checked_at verdict verdict_details",
+    "alert_history": "error_message notification_status",
+    "encryption_keys": "retired_at",
+    "experience_replay": "priority tier",
+    "market_regimes": "duration_minutes",
+    "model_versions": "artefact_sha256 deployed_at model_path performance_metrics status",
+    "notifications": "read_at",
+    "predictions": "accuracy_score actual_value",
 }
 PRIVILEGES = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
 REPLACE_FUNCTION = """
@@ -69,12 +129,13 @@ async def test_every_tenant_s_table_is_under_forced_row_security(
     assert tuple(found.one()) == (True, True)
     policies = await session.execute(
         text(
-            "SELECT permissive, roles, cmd, qual, with_check FROM pg_policies WHERE tablename = :t"
+            "SELECT permissive, roles, cmd, qual, with_check FROM pg_policies"
+            " WHERE tablename = :t AND policyname = 'tenant'"
         ),
         {"t": table},
     )
     permissive, roles, command, using, check = policies.one()
-    assert (permissive, roles, command) == ("PERMISSIVE", ["public"], "ALL")
+    assert (permissive, roles, command) == ("PERMISSIVE", ["seawall_app"], "ALL")
     assert using == check
     column = "id" if table == "users" else "user_id"
     bound = r"\( SELECT \(current_setting\('app.user_id'::text\)\)::uuid AS current_setting\)"
@@ -87,7 +148,12 @@ def test_there_are_tenants() -> None:
 
 
 async def test_the_application_may_do_exactly_this(session: AsyncSession) -> None:
-    names = {table.name for table in TABLES} | {"series", "alembic_version"}
+    names = {table.name for table in TABLES} | {
+        "series",
+        "rollups",
+        "series_changes",
+        "alembic_version",
+    }
     assert set(MAY) == names
     for table in names:
         held = [
@@ -101,15 +167,29 @@ async def test_the_application_may_do_exactly_this(session: AsyncSession) -> Non
         assert " ".join(held) == MAY[table], table
 
 
+async def test_the_application_may_update_these_columns_alone(session: AsyncSession) -> None:
+    rows = await session.execute(
+        text(
+            "SELECT relname, string_agg(attname, ' ' ORDER BY attname COLLATE \"C\"),"
+            " array_agg(DISTINCT privilege_type)"
+            " FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid, aclexplode(attacl) acl"
+            " WHERE relnamespace = 'public'::regnamespace"
+            " AND acl.grantee = 'seawall_app'::regrole GROUP BY relname"
+        )
+    )
+    found = {table: (columns, privileges) for table, columns, privileges in rows}
+    assert found == {table: (columns, ["UPDATE"]) for table, columns in MAY_UPDATE.items()}
+
+
 async def test_the_roles_are_without_power(session: AsyncSession) -> None:
     rows = await session.execute(
         text(
             "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb, rolcreaterole, rolreplication"
-            " FROM pg_roles WHERE rolname IN ('seawall_app', 'seawall_owner') ORDER BY 1"
+            " FROM pg_roles WHERE rolname IN ('seawall_app', 'seawall_owner', 'seawall_worker')"
         )
     )
     powers = {name: tuple(rest) for name, *rest in rows}
-    assert powers == dict.fromkeys(("seawall_app", "seawall_owner"), (False,) * 5)
+    assert powers == dict.fromkeys(("seawall_app", "seawall_owner", "seawall_worker"), (False,) * 5)
     memberships = "SELECT count(*) FROM pg_auth_members WHERE member = 'seawall_app'::regrole"
     assert await session.scalar(text(memberships)) == 0
     owned = (
@@ -238,8 +318,23 @@ async def test_a_function_that_runs_as_its_owner_fixes_where_it_looks(
         )
     )
     found: dict[str, list[str]] = dict(rows.all())
-    assert set(found) == {"ensure_chunks"}
-    assert "search_path=public, pg_temp" in found["ensure_chunks"]
+    assert set(found) == {
+        "audit_row",
+        "ensure_chunks",
+        "announce_change",
+        "note_change",
+        "refresh_rollups",
+        "find_user_by_email",
+        "find_session",
+        "find_api_key",
+        "find_one_time_token",
+        "list_users",
+        "list_tenants",
+        "public_portfolio",
+        "public_holdings",
+        "list_public_portfolios",
+    }
+    assert all("search_path=public, pg_temp" in settings for settings in found.values())
 
 
 async def test_a_table_of_the_application_s_own_misleads_no_chunk(session: AsyncSession) -> None:

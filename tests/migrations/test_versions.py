@@ -75,7 +75,7 @@ def _upgrade_to(connection: Connection, revision: str) -> migrate.Version:
 async def test_data_of_earlier_tables_survives_later_steps(admin: AsyncEngine) -> None:
     async with admin.begin() as connection:
         await connection.execute(text("INSERT INTO exchanges (code) VALUES ('kept')"))
-    await migrate.downgrade(admin, "0003")
+    await migrate.downgrade(admin, "0003", lose_data=True)
     await migrate.upgrade(admin)
     async with admin.connect() as connection:
         assert list(await connection.scalars(text("SELECT code FROM exchanges"))) == ["kept"]

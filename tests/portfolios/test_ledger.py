@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from seawall.core.errors import InvalidError
-from seawall.portfolios.ledger import Ledger, find_refused, in_order, replay
+from seawall.portfolios.ledger import Ledger, in_order, replay, sift
 from seawall.portfolios.schemas import (
     Holding,
     Lot,
@@ -243,7 +243,8 @@ def test_a_refused_transaction_changes_nothing() -> None:
         3 deposit USD 99999999999999999999
         """
     )
-    refused = find_refused([*good, *bad])
+    state, refused = sift(in_order([*good, *bad]), LotMethod.FIFO)
+    assert state == replay(good, LotMethod.FIFO)
     assert [transaction for transaction, _ in refused] == bad
 
     ledger = Ledger(LotMethod.FIFO)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from seawall.core.errors import InvalidError
 from seawall.core.money import exact
-from seawall.portfolios.ledger import find_refused, replay
+from seawall.portfolios.ledger import replay, sift
 from seawall.portfolios.schemas import LotMethod, PortfolioState, Transaction, TransactionType
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -230,5 +230,7 @@ def test_one_unit_too_many_is_refused(history: History, method: LotMethod, asset
     history.append("sell", asset, history.free(asset) + 1, UNIT, 0)
     with pytest.raises(InvalidError, match=f"sell of .* {asset} on .* is held"):
         replay(history.entries, method)
-    assert find_refused(valid, method) == []
-    assert [each for each, _ in find_refused(history.entries, method)] == history.entries[-1:]
+    assert sift(valid, method) == (replay(valid, method), [])
+    state, refused = sift(history.entries, method)
+    assert state == replay(valid, method)
+    assert [each for each, _ in refused] == history.entries[-1:]

@@ -18,6 +18,8 @@ from seawall.market.schemas import CANDLE_DTYPE, PRICE_DTYPE, ParsedFile, Series
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
 from seawall.portfolios.schemas import LotMethod
+from seawall.portfolios.store import list_holdings
+from seawall.portfolios.tables import PortfolioSnapshot
 from seawall.portfolios.transactions import import_transactions
 from seawall.portfolios.valuation import begin, measure_performance, value_portfolio
 from seawall.risk import store
@@ -99,6 +101,27 @@ async def test_the_same_report_is_kept_once(filled: AsyncSession) -> None:
     other = await _report(filled, replace(QUESTION, confidence=0.9))
     assert other.id != first.id
     assert await filled.scalar(select(func.count()).select_from(PortfolioRiskMetrics)) == 2
+
+
+async def test_a_kept_report_leaves_a_snapshot_and_the_portfolio_s_figures(
+    filled: AsyncSession,
+) -> None:
+    made = await _report(filled)
+    (snapshot,) = await filled.scalars(select(PortfolioSnapshot))
+    assert (snapshot.time, snapshot.known_at) == (made.as_of, made.known_at)
+    assert snapshot.total_value_usd == made.total_value_usd
+    portfolio = await get_portfolio(filled, "Mine")
+    assert portfolio.valued_at == made.as_of
+    assert portfolio.total_value_usd == pytest.approx(made.total_value_usd)
+    for name in ("volatility", "sharpe_ratio", "max_drawdown"):
+        assert getattr(portfolio, name) == made.figures[name]
+    stored = await list_holdings(filled, portfolio.id)
+    assert [(each.asset, each.quantity) for each in stored] == [
+        (each.asset, each.quantity) for each in made.holdings
+    ]
+    # Of another question the same instant is kept once.
+    await _report(filled, replace(QUESTION, window=60))
+    assert await filled.scalar(select(func.count()).select_from(PortfolioSnapshot)) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from seawall import __version__
-from seawall.cli import db, market, ops, portfolio, risk
+from seawall.cli import audit, db, keys, market, ops, portfolio, risk
 from seawall.cli.exits import BUG, INTERRUPTED, UNREAD, exit_code
 from seawall.cli.output import print_error
 from seawall.cli.session import use_demo_database
@@ -29,6 +29,8 @@ app.add_typer(market.app, name="market")
 app.add_typer(portfolio.app, name="portfolio")
 app.add_typer(risk.app, name="risk")
 app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.command("demo")(ops.demo)
 app.command("doctor")(ops.doctor)
 

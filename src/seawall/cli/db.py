@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from seawall.cli import archive
 from seawall.cli.output import Json, print_facts, print_json
 from seawall.cli.session import run
 from seawall.core.errors import InvalidError
 
 app = typer.Typer(help="The database: its server and its version.", no_args_is_help=True)
+app.command("retention")(archive.retention)
+app.add_typer(archive.app, name="archive")
 
 TITLES = {
     "postgresql": "PostgreSQL",
@@ -95,6 +98,91 @@ def migrate(as_json: Json = False) -> None:
         typer.echo(f"The database is at version {found.needed} already.")
     else:
         typer.echo(f"Migrated from version {found.current or 'none'} to {found.needed}.")
+
+
+@app.command("downgrade")
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="The version to go back to, such as 0005.")],
+    lose_data: Annotated[
+        bool, typer.Option("--lose-data", help="Go even when data is lost by it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take the database back to an earlier version; what it has no place for is lost."""
+    from seawall.core.settings import load_settings
+    from seawall.db import database
+    from seawall.db import migrate as versions
+
+    async def go() -> versions.Version:
+        async with database.open_admin(database.locate(load_settings())) as admin:
+            return await versions.downgrade(admin, revision, lose_data=lose_data)
+
+    found = run(go())
+    if as_json:
+        print_json({"from": found.current, "to": revision})
+    else:
+        typer.echo(f"Went back from version {found.current} to {revision}.")
+
+
+@app.command("maintain")
+def maintain(as_json: Json = False) -> None:
+    """Keep the series: make partitions ahead, bring rollups up to date, compress old chunks.
+
+    Run it every hour, where TimescaleDB does not do it by itself.
+    """
+    from seawall.core.settings import load_settings
+    from seawall.db import database
+    from seawall.db.engine import OWNER_ROLE
+    from seawall.db.upkeep import maintain
+
+    async def go() -> None:
+        location = await database.make_ready(load_settings())
+        async with database.open_admin(location, OWNER_ROLE) as owner:
+            await maintain(owner)
+
+    run(go())
+    if as_json:
+        print_json({"maintained": True})
+    else:
+        typer.echo("Every series is kept.")
+
+
+@app.command("convert")
+def convert(as_json: Json = False) -> None:
+    """Move the series of a native database onto TimescaleDB, which its server has by now.
+
+    Interrupted, it goes on where it was when it is run again; until then nothing changes.
+    """
+    from seawall.cli.output import progress
+    from seawall.core.settings import load_settings
+    from seawall.db import database
+    from seawall.db.convert import Converted
+    from seawall.db.convert import convert as steps
+    from seawall.db.engine import OWNER_ROLE
+
+    async def go() -> list[Converted]:
+        location = await database.make_ready(load_settings())
+        task = bar.add_task("Looking", total=None)
+        found = []
+        async with (
+            database.open_admin(location) as admin,
+            database.open_admin(location, OWNER_ROLE) as owner,
+        ):
+            async for each in steps(admin, owner):
+                found.append(each)
+                bar.update(task, description=f"{each.partition}: {each.rows:,} rows")
+        return found
+
+    with progress() as bar:
+        found = run(go())
+    rows = sum(each.rows for each in found)
+    series = len({each.series for each in found})
+    if as_json:
+        print_json({"series": series, "partitions": len(found), "rows": rows})
+    elif found:
+        typer.echo(f"Moved {series} series with {rows:,} rows onto TimescaleDB.")
+    else:
+        typer.echo("Every series that TimescaleDB can hold is on it already.")
 
 
 @app.command("psql", context_settings={"ignore_unknown_options": True})

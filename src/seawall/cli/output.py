@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -51,6 +51,8 @@ def _scalar(value: object) -> object:
             return plain(value)
         case datetime():
             return iso(value)
+        case date():
+            return value.isoformat()
         case timedelta():
             return value.total_seconds()
         case str() | UUID() | Path():

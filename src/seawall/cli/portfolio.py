@@ -15,39 +15,53 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from seawall.portfolios.performance import TimeWeightedReturn
-    from seawall.portfolios.schemas import PortfolioRecord, TransactionsImport
+    from seawall.portfolios.schemas import LotMethod, PortfolioRecord, TransactionsImport
     from seawall.portfolios.valuation import Valuation, ValuedHolding
 
 app = typer.Typer(help="Portfolios: transactions in, holdings out.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
+METHODS = "fifo|lifo|hifo|average"
 
 
 @app.command("create")
 def create(
     name: Name,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    lots: Annotated[
+        str, typer.Option(metavar=METHODS, help="Which of its lots leave first.")
+    ] = "fifo",
     as_json: Json = False,
 ) -> None:
     """Make an empty portfolio."""
-    made = run(_create(name, description))
+    made = run(_create(name, description, _method(lots)))
     if as_json:
         print_json(made)
     else:
         typer.echo(f"Made portfolio {made.name!r}.")
 
 
-async def _create(name: str, description: str) -> "PortfolioRecord":
+def _method(lots: str) -> "LotMethod":
+    from seawall.portfolios.schemas import LotMethod
+
+    if lots not in set(LotMethod):
+        raise typer.BadParameter(
+            f"{lots!r} is not one of {', '.join(LotMethod)}", param_hint="--lots"
+        )
+    return LotMethod(lots)
+
+
+async def _create(name: str, description: str, lots: "LotMethod") -> "PortfolioRecord":
     from seawall.identity.owner import OWNER_ID
     from seawall.portfolios.portfolios import create_portfolio
 
     async with open_session() as session:
-        return await create_portfolio(session, OWNER_ID, name, description)
+        return await create_portfolio(session, OWNER_ID, name, description, lots)
 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List the portfolios."""
+    """List the portfolios, with what each was last worth."""
     found = run(_list())
     if as_json:
         print_json({"portfolios": found})
@@ -55,9 +69,15 @@ def list_(as_json: Json = False) -> None:
     if not found:
         typer.echo("There are no portfolios yet. Make one: seawall portfolio create NAME")
         return
-    shown = table("Name", "~Description", "Made (UTC)")
+    shown = table("Name", "~Description", ">Value USD", "Valued (UTC)", "Made (UTC)")
     for each in found:
-        shown.add_row(each.name, each.description, output.day(each.created_at))
+        shown.add_row(
+            each.name,
+            each.description,
+            output.money(each.total_value_usd),
+            output.day(each.valued_at) if each.valued_at else "-",
+            output.day(each.created_at),
+        )
     print_table(shown)
 
 
@@ -118,21 +138,14 @@ def show(
     name: Name,
     as_of: AsOf = None,
     lots: Annotated[
-        str,
-        typer.Option(
-            metavar="fifo|lifo|hifo|average", help="Which lots leave first when something is sold."
-        ),
-    ] = "fifo",
+        str | None,
+        typer.Option(metavar=METHODS, help="Which lots leave first; by default the portfolio's."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what is held, what it cost, what it is worth, and how it did."""
-    from seawall.portfolios.schemas import LotMethod
-
-    if lots not in set(LotMethod):
-        raise typer.BadParameter(
-            f"{lots!r} is not one of {', '.join(LotMethod)}", param_hint="--lots"
-        )
-    valuation, performance = run(_show(name, as_of, lots))
+    method = None if lots is None else _method(lots)
+    valuation, performance = run(_show(name, as_of, method))
     if as_json:
         print_json(_document(valuation, performance))
     else:
@@ -140,16 +153,15 @@ def show(
 
 
 async def _show(
-    name: str, as_of: datetime | None, lots: str
+    name: str, as_of: datetime | None, lots: "LotMethod | None"
 ) -> "tuple[Valuation, TimeWeightedReturn]":
     from seawall.portfolios.portfolios import get_portfolio
-    from seawall.portfolios.schemas import LotMethod
     from seawall.portfolios.valuation import begin, measure_performance, value_portfolio
 
     async with open_session() as session:
         portfolio = await get_portfolio(session, name)
         moment = await begin(session, portfolio, as_of)
-        method = LotMethod(lots)
+        method = lots or portfolio.lot_method
         valuation = await value_portfolio(session, portfolio, moment, method, at_flows=True)
         return valuation, measure_performance(valuation)
 

@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError
@@ -37,6 +37,40 @@ class DatabaseSettings(BaseModel):
         default=None,
         description="Port on 127.0.0.1 on which the embedded server also listens; none by default.",
     )
+    timescaledb: bool = Field(
+        default=True,
+        description="Whether new series use TimescaleDB where the server has it; `seawall db"
+        " convert` moves those that do not yet.",
+    )
+
+
+class EncryptionSettings(BaseModel):
+    """The keys that seal secrets."""
+
+    key: SecretStr | None = Field(
+        default=None,
+        description="The current encryption key: 32 bytes in base64. Without one the keys are in a"
+        " file, and the first is made when it is needed.",
+    )
+    old_keys: SecretStr | None = Field(
+        default=None,
+        description="Former values of `key`, with commas between them, to open what they sealed.",
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="File of the encryption keys when `key` is not set; else"
+        " `secrets/encryption.keys` in the data folder.",
+    )
+
+
+class AuditSettings(BaseModel):
+    """The audit log."""
+
+    anchor_file: Path | None = Field(
+        default=None,
+        description="File of the audit log's anchors, best on a disk that the database cannot"
+        " write to; else `audit/anchors.jsonl` in the data folder.",
+    )
 
 
 class CacheSettings(BaseModel):
@@ -45,6 +79,25 @@ class CacheSettings(BaseModel):
     url: SecretStr | None = Field(
         default=None,
         description="Address of a Redis-compatible server; without one the cache is in-process.",
+    )
+
+
+class RetentionSettings(BaseModel):
+    """How long rows are kept."""
+
+    profile: Literal["standard", "lean"] = Field(
+        default="standard",
+        description="Which limits of the retention policy hold: `standard`, or the shorter `lean`.",
+    )
+
+
+class ArchiveSettings(BaseModel):
+    """Where rows go that leave the database."""
+
+    folder: Path | None = Field(
+        default=None,
+        description="Folder of the archive; else `archive` in the home. Each database has its own"
+        " folder in it.",
     )
 
 
@@ -64,7 +117,11 @@ class Settings(BaseSettings):
         description="Data folder: the embedded server's files, secrets and logs.",
     )
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
 
 
 def load_settings() -> Settings:

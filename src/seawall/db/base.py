@@ -1,5 +1,6 @@
 """The metadata that every table belongs to, and the column types that tables share."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -36,7 +37,38 @@ Money = Numeric(PRECISION, SCALE)
 UuidKey = Annotated[UUID, mapped_column(primary_key=True, server_default=text("gen_random_uuid()"))]
 BigInt = Annotated[int, mapped_column(BigInteger())]
 CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
+UpdatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
+"""Kept by a trigger: see `migrations.operations.touch_on_update`."""
+UserId = Annotated[UUID, mapped_column(server_default=text("current_user_id()"))]
+"""Whose row it is; the user that the transaction is bound to when nothing is said."""
 
 
 TENANT = {"tenant": True}
 """Put in a table's `info`: its rows belong to a user and are under row security."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How changes of a table are logged.
+
+    Of `redacted` columns only that they changed is logged, never what they hold. A change of
+    nothing but `derived` columns, which follow from others, is not logged at all.
+    """
+
+    redacted: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
+
+
+def audited(*, redacted: tuple[str, ...] = (), derived: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Put in a table's `info`: its migration has called `audit_rows` with the same columns."""
+    return {"audit": Audit(redacted, derived)}
+
+
+def unaudited(reason: str) -> dict[str, Any]:
+    """Put in a tenant table's `info`: why its changes are not logged."""
+    return {"unaudited": reason}
+
+
+def sealed() -> dict[str, Any]:
+    """Put in a column's `info`: it holds what `core.crypto` sealed, never the secret itself."""
+    return {"sealed": True}

@@ -1,8 +1,10 @@
 """Connections: an asyncpg engine that acts as the application's role, never as the owner."""
 
 from typing import Any
+from uuid import UUID
 
 import orjson
+from asyncpg import Connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -12,6 +14,7 @@ from seawall.core.errors import InvalidError
 
 APP_ROLE = "seawall_app"
 OWNER_ROLE = "seawall_owner"
+WORKER_ROLE = "seawall_worker"
 MINIMUM_VERSION = 15
 
 
@@ -50,6 +53,25 @@ def libpq_url(url: str) -> str:
     return plain.render_as_string(hide_password=False)
 
 
+class TenantConnection(Connection):
+    """A connection whose next transaction begins bound to a user, in one round trip."""
+
+    bound_user: UUID | None = None
+
+    async def execute(
+        self,
+        query: str,
+        *args: object,
+        timeout: float | None = None,  # noqa: ASYNC109 - asyncpg's own
+    ) -> str:
+        """Run a statement; BEGIN takes the binding with it, for this one transaction."""
+        if self.bound_user is not None and query.startswith("BEGIN"):
+            # A UUID has no character that could end the literal; BEGIN takes no parameters.
+            query = f"{query} SET LOCAL app.user_id = '{self.bound_user}'"
+            self.bound_user = None
+        return await super().execute(query, *args, timeout=timeout)
+
+
 def _to_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -62,8 +84,13 @@ def create_engine(url: str, *, role: str | None = APP_ROLE, pooled: bool = True)
     options: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
     return create_async_engine(
         parse_url(url),
-        connect_args={"server_settings": settings, "timeout": 10},
+        connect_args={
+            "server_settings": settings,
+            "timeout": 10,
+            "connection_class": TenantConnection,
+        },
         json_serializer=_to_json,
         json_deserializer=orjson.loads,
+        hide_parameters=True,  # They may be secret, and errors are printed.
         **options,
     )

@@ -1,7 +1,9 @@
-"""The database's errors, mapped once to Seawall's families."""
+"""The database's errors, mapped once to Seawall's families, without what is to stay hidden."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +15,7 @@ from seawall.core.errors import (
     SeawallError,
     UnavailableError,
 )
+from seawall.db.base import Base
 from seawall.db.engine import APP_ROLE
 
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
@@ -35,6 +38,12 @@ _LOST = (
     OSError,
 )
 
+_COLLISIONS = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+
 _NO_FIT = "A value does not fit into the database"
 
 # In this order: the first family that an error is of is the one that it becomes.
@@ -54,7 +63,7 @@ _KNOWN: tuple[tuple[_Kinds, type[SeawallError], str, str], ...] = (
         "",
     ),
     (
-        (asyncpg.DeadlockDetectedError, asyncpg.SerializationError),
+        _COLLISIONS,
         UnavailableError,
         "Two changes met, and this one was undone",
         "Try again.",
@@ -105,6 +114,59 @@ def translate(error: BaseException) -> SeawallError | None:
     return None
 
 
+def is_collision(error: SeawallError) -> bool:
+    """Tell whether a transaction was undone because it met another, so that it can be repeated."""
+    return error.__cause__ is not None and isinstance(_cause(error.__cause__), _COLLISIONS)
+
+
+_ARGUMENT = re.compile(r"(invalid input for query argument \$\d+): .*(?= \()", re.DOTALL)
+
+
+def conceal(error: BaseException) -> None:
+    """Take values out of an error and its causes, where they may be secret.
+
+    PostgreSQL repeats a row or a key in the details of an error, asyncpg an argument of the wrong
+    type. A row of a table with sealed or redacted columns is not for logs and screens, and an
+    argument never is.
+    """
+    chain = list(_chain(error))
+    details = [
+        each.detail
+        for each in chain
+        if isinstance(each, asyncpg.PostgresError) and each.detail and _hides(each.table_name)
+    ]
+    for each in chain:
+        # SQLAlchemy's error under its own has a copy.
+        if getattr(each, "detail", None) in details:
+            each.detail = None
+        each.args = tuple(_concealed(part, details) for part in each.args)
+
+
+def _chain(error: BaseException) -> Iterator[Any]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        inner = seen.orig if isinstance(seen, DBAPIError) else None
+        seen = inner or seen.__cause__ or seen.__context__
+
+
+def _hides(table_name: str | None) -> bool:
+    table = Base.metadata.tables.get(table_name or "")
+    if table is None:
+        return False
+    audit = table.info.get("audit")
+    is_redacted = audit is not None and bool(audit.redacted)
+    return is_redacted or any(column.info.get("sealed") for column in table.columns)
+
+
+def _concealed(said: Any, details: Sequence[str]) -> Any:
+    if not isinstance(said, str):
+        return said
+    for detail in details:
+        said = said.replace(detail, "(not shown)")
+    return _ARGUMENT.sub(r"\1: (not shown)", said)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise the database's errors as Seawall's, with the original as their cause."""
@@ -113,6 +175,7 @@ def translated() -> Iterator[None]:
     except SeawallError:
         raise
     except Exception as error:
+        conceal(error)
         known = translate(error)
         if known is None:
             raise

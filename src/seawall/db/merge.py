@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.time import to_micros
 from seawall.db import bulk
 from seawall.db.bulk import Column, Records, instant
-from seawall.db.series import Series, ensure_chunks
+from seawall.db.series import Series, announce_change, ensure_chunks, refresh_rollups
 from seawall.db.session import raw_connection
 
 _INGESTED_AT = Column("ingested_at", "<M8[us]")
@@ -65,11 +65,16 @@ async def merge(
     `records` are sorted by the key without duplicates, and not empty.
     """
     connection = await raw_connection(session)
+    keys = [subject[column.name] for column in table.subject]
     held = await _read_held(connection, table, subject, records)
     position, known = _find(held, records, table.key)
     changed = np.zeros(len(records), bool)
     changed[known] = _differs(held[position[known]], records[known], table.values)
     new = records[~known]
+    touched = records["time"][~known | changed]
+    if len(touched):
+        first, last = instant(touched[0]), instant(touched[-1])
+        await announce_change(session, table.series, keys, first, last)
     if len(new):
         times = new["time"]
         await ensure_chunks(session, table.series, instant(times[0]), instant(times[-1]))
@@ -77,6 +82,8 @@ async def merge(
         await bulk.write(connection, table.series.table, new, table.columns, constants)
     if changed.any():
         await _revise(session, table, subject, records[changed], stamp)
+    if len(touched):
+        await refresh_rollups(session, table.series, keys)
     both = np.union1d(held["time"], new["time"]) if len(held) else new["time"]
     updated = int(changed.sum())
     return Merged(len(new), updated, len(records) - len(new) - updated, both)

@@ -14,14 +14,16 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from seawall.core.errors import ConflictError, UnavailableError
+from seawall.core.errors import ConflictError, NotFoundError, UnavailableError, name_some
+from seawall.db import upkeep
 from seawall.db.base import Base
-from seawall.db.engine import APP_ROLE, MINIMUM_VERSION, OWNER_ROLE
+from seawall.db.engine import APP_ROLE, MINIMUM_VERSION, OWNER_ROLE, WORKER_ROLE
 from seawall.db.faults import translated
+from seawall.db.losses import find_losses
 from seawall.db.server.credentials import scram_verifier
 
 _SCRIPTS = Path(__file__).parent.parent / "migrations"
-_LOCK = 0x5EA_0A11
+LOCK = 0x5EA_0A11
 """The advisory lock that makes a second migrator wait."""
 
 
@@ -91,22 +93,32 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-async def upgrade(admin: AsyncEngine, *, app_password: str | None = None) -> Version:
+async def upgrade(
+    admin: AsyncEngine, *, app_password: str | None = None, timescaledb: bool = True
+) -> Version:
     """Bring a database to this release: roles first, then every migration that it lacks.
 
     Each migration is one transaction, so an interrupted one leaves the database as it was before
-    it. A second migrator waits for the first. Returns the version that was found.
+    it. A second migrator waits for the first. Returns the version that was found. Without
+    `timescaledb` new series are native even where the server has the extension.
 
     Raises:
         ConflictError: the database belongs to a newer Seawall.
         UnavailableError: the server is too old, or cannot be reached.
     """
-    return await _locked(admin, lambda connection: _upgrade(connection, app_password))
+
+    def go(connection: Connection) -> Version:
+        _require_version(connection)
+        _ensure_roles(connection, app_password)
+        if timescaledb:
+            create_extension(connection)
+            connection.commit()
+        return _upgrade(connection)
+
+    return await _locked(admin, go)
 
 
-def _upgrade(connection: Connection, app_password: str | None) -> Version:
-    _require_version(connection)
-    _ensure_roles(connection, app_password)
+def _upgrade(connection: Connection) -> Version:
     found = Version(_current(connection), head())
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found.current is not None and found.current not in known:
@@ -117,24 +129,57 @@ def _upgrade(connection: Connection, app_password: str | None) -> Version:
         )
     if not found.is_current:
         _run(connection, lambda config: command.upgrade(config, "head"))
+        upkeep.schedule(connection)
     return found
 
 
-async def downgrade(admin: AsyncEngine, revision: str) -> None:
-    """Take a database back to an earlier revision; `base` empties it. Data of later tables goes."""
+async def downgrade(admin: AsyncEngine, revision: str, *, lose_data: bool = False) -> Version:
+    """Take a database back to an earlier revision, in one transaction; `base` empties it.
+
+    Returns the version that was found.
+
+    Raises:
+        ConflictError: data would be lost that the earlier revision has no place for, and
+            `lose_data` does not allow it.
+        NotFoundError: there is no such revision before the database's.
+    """
 
     def go(connection: Connection) -> Version:
         found = Version(_current(connection), head())
-        _run(connection, lambda config: command.downgrade(config, revision))
+        _require_earlier(found, revision)
+        upkeep.unschedule(connection)
+        connection.execute(text(f"SET ROLE {OWNER_ROLE}"))
+        config = _config()
+        config.attributes["connection"] = connection
+        if not lose_data:
+            losses = find_losses(connection, lambda: command.downgrade(config, revision))
+            if losses:
+                raise ConflictError(
+                    f"Going back to version {revision} would lose {name_some(losses)}.",
+                    hint="Take a backup, then allow it with --lose-data.",
+                )
+        command.downgrade(config, revision)
+        connection.execute(text("RESET ROLE"))
+        upkeep.schedule(connection)
         return found
 
-    await _locked(admin, go)
+    return await _locked(admin, go)
+
+
+def _require_earlier(found: Version, revision: str) -> None:
+    scripts = ScriptDirectory.from_config(_config())
+    before = [script.revision for script in scripts.walk_revisions("base", found.current or "base")]
+    if revision != "base" and revision not in before:
+        raise NotFoundError(
+            f"There is no version {revision} before {found.current or 'none'}.",
+            hint=f"Choose of {', '.join(sorted(before))}, or base.",
+        )
 
 
 async def _locked(admin: AsyncEngine, work: Callable[[Connection], Version]) -> Version:
     with translated():
         async with admin.connect() as connection:
-            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
             await connection.commit()
             try:
                 return await connection.run_sync(work)
@@ -145,7 +190,7 @@ async def _locked(admin: AsyncEngine, work: Callable[[Connection], Version]) -> 
 async def _unlock(connection: AsyncConnection) -> None:
     await connection.rollback()
     await connection.execute(text("RESET ROLE"))
-    await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+    await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
     await connection.commit()
 
 
@@ -155,6 +200,8 @@ def _run(connection: Connection, run: Callable[[Config], None]) -> None:
     config = _config()
     config.attributes["connection"] = connection
     run(config)
+    connection.execute(text("RESET ROLE"))
+    connection.commit()
 
 
 def _major_version(connection: Connection) -> int:
@@ -177,8 +224,8 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
     """
     # Since PostgreSQL 16 a member is not always one who may SET ROLE.
     becoming = "SET" if _major_version(connection) >= 16 else "MEMBER"  # noqa: PLR2004
-    # Both roles are without BYPASSRLS: not even the owner's own queries pass the policies.
-    for role in (OWNER_ROLE, APP_ROLE):
+    # All are without BYPASSRLS: not even the owner's own queries pass the policies.
+    for role in (OWNER_ROLE, APP_ROLE, WORKER_ROLE):
         connection.execute(
             text(f"""
                 DO $$ BEGIN
@@ -196,6 +243,17 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
                 END $$
             """)
         )
+    # A worker may do what the application may, and besides ask which users there are.
+    connection.execute(
+        text(f"""
+            DO $$ BEGIN
+                IF NOT pg_has_role('{WORKER_ROLE}', '{APP_ROLE}', 'MEMBER') THEN
+                    GRANT {APP_ROLE} TO {WORKER_ROLE};
+                END IF;
+            EXCEPTION WHEN unique_violation OR internal_error THEN NULL;
+            END $$
+        """)
+    )
     if app_password is not None:
         # Only what the password can be checked with travels, so no log or error can show it.
         verifier = scram_verifier(app_password)
@@ -212,9 +270,18 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
     connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     connection.exec_driver_sql(f"GRANT CREATE, USAGE ON SCHEMA public TO {OWNER_ROLE}")
     connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {APP_ROLE}")
-    connection.exec_driver_sql(f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {APP_ROLE}")
-    if connection.scalar(
-        text("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
-    ) and "timescaledb" in str(connection.scalar(text("SHOW shared_preload_libraries"))):
-        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    for role in (APP_ROLE, OWNER_ROLE):
+        connection.exec_driver_sql(f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role}")
     connection.commit()
+
+
+def create_extension(connection: Connection) -> bool:
+    """Give the database TimescaleDB where the server has it; true when the database has it."""
+    there = text("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
+    if not connection.scalar(there):
+        return False
+    # Without having been loaded at the start, it would end the connection.
+    if "timescaledb" not in str(connection.scalar(text("SHOW shared_preload_libraries"))):
+        return False
+    connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    return True

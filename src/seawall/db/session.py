@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from asyncpg import Connection
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from seawall.db.engine import TenantConnection
 from seawall.db.faults import translated
 
 
@@ -21,18 +21,30 @@ async def transaction(engine: AsyncEngine, user_id: UUID) -> AsyncIterator[Async
     """
     with translated():
         async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
-            await session.execute(
-                text("SELECT set_config('app.user_id', :user_id, true)"), {"user_id": str(user_id)}
-            )
-            yield session
+            connection = await _driver(session)
+            connection.bound_user = user_id
+            try:
+                yield session
+            finally:
+                # Where nothing was asked, nothing has begun: the next user of the connection is
+                # not to begin as this one.
+                connection.bound_user = None
 
 
-async def raw_connection(session: AsyncSession) -> Connection:
-    """Return the asyncpg connection under a session, for the bulk path."""
+async def raw_connection(session: AsyncSession) -> TenantConnection:
+    """Return the asyncpg connection under a session, in the session's transaction."""
+    driver = await _driver(session)
+    if not driver.is_in_transaction():
+        # SQLAlchemy begins with its own first statement; what runs before it would stand alone.
+        await session.execute(text("SELECT"))
+    return driver
+
+
+async def _driver(session: AsyncSession) -> TenantConnection:
     connection = await session.connection()
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection
-    assert isinstance(driver, Connection)  # noqa: S101 - the engine is always asyncpg's
+    assert isinstance(driver, TenantConnection)  # noqa: S101 - what `create_engine` makes
     return driver
 
 

@@ -161,3 +161,36 @@ class ImportResult:
     gap_count: int = 0
     missing: int = 0
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LatestQuote:
+    """The newest level 1 of a pair; None is an empty side, or no trade that came with it."""
+
+    symbol_id: int
+    time: datetime
+    bid_price: float | None
+    bid_size: float | None
+    ask_price: float | None
+    ask_size: float | None
+    last_price: float | None
+    last_size: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestPrice:
+    """The newest price of an asset in USD, and what its source said of the market then.
+
+    Changes are in percent; None is what the source left out.
+    """
+
+    asset_id: int
+    time: datetime
+    price_usd: float
+    market_cap_usd: float | None
+    volume_24h_usd: float | None
+    percent_change_1h: float | None
+    percent_change_24h: float | None
+    percent_change_7d: float | None
+    rank: int | None
+    data_source: str | None

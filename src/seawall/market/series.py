@@ -1,10 +1,11 @@
-"""Reading prices as of an instant, as they were known at another.
+"""Reading prices as of an instant, as they were known at another; and the newest of them.
 
 A candle is known at its close time. `known_at` bounds the knowledge: rows ingested later are not
-seen, and rows that were revised later are seen as they were.
+seen, and rows that were revised later are seen as they were. What shows the present has no such
+bound: it reads what is held now.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select, text
@@ -13,11 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.db import bulk
 from seawall.db.bulk import Column, Records
 from seawall.db.session import raw_connection
-from seawall.market.schemas import SeriesKind, Timeframe
+from seawall.market.schemas import LatestPrice, LatestQuote, SeriesKind, Timeframe
 from seawall.market.tables import DataCoverage
 
 CLOSES = (Column("known", "<M8[us]"), Column("close", "<f8"))
 CLOSES_DTYPE = bulk.record_dtype(CLOSES)
+PRICES = (
+    Column("time", "<M8[us]"),
+    Column("price_usd", "<f8"),
+    Column("market_cap_usd", "<f8", float("nan")),
+    Column("volume_24h_usd", "<f8", float("nan")),
+)
 
 _CANDLE_VERSIONS = """
     SELECT time, close FROM candles
@@ -95,6 +102,28 @@ FROM (
 WHERE time BETWEEN $2::timestamptz AND $3::timestamptz
 ORDER BY time
 """
+
+# Chunks are cut by time, so the newest row is the first that is found from the newest chunk back.
+_LATEST_QUOTE = """
+SELECT symbol_id, time, bid_price, bid_size, ask_price, ask_size, last_price, last_size
+FROM quotes WHERE symbol_id = $1 ORDER BY time DESC LIMIT 1
+"""
+
+_LATEST_PRICES = """
+SELECT latest.*
+FROM unnest($1::integer[]) AS wanted(asset_id)
+CROSS JOIN LATERAL (
+    SELECT asset_id, time, price_usd, market_cap_usd, volume_24h_usd, percent_change_1h,
+        percent_change_24h, percent_change_7d, rank, data_source
+    FROM price_history WHERE price_history.asset_id = wanted.asset_id
+    ORDER BY time DESC LIMIT 1
+) latest
+"""
+
+_PRICES_BETWEEN = f"""
+SELECT {bulk.select_list(PRICES)} FROM price_history
+WHERE asset_id = $1 AND time BETWEEN $2 AND $3 ORDER BY time
+"""  # noqa: S608 - the only text put in is the names of columns
 
 
 async def timeframes_of(
@@ -176,3 +205,28 @@ async def index_closes(
     return await bulk.read(
         await raw_connection(session), _INDEX_CLOSES, CLOSES, asset_id, *between, known_at
     )
+
+
+async def latest_quote(session: AsyncSession, symbol_id: int) -> LatestQuote | None:
+    """Return the newest level 1 of a pair, None when none is held."""
+    row = await (await raw_connection(session)).fetchrow(_LATEST_QUOTE, symbol_id)
+    return None if row is None else LatestQuote(*row)
+
+
+async def latest_prices(
+    session: AsyncSession, asset_ids: Collection[int]
+) -> dict[int, LatestPrice]:
+    """Return the newest price of each asset, by asset; one without any is left out."""
+    rows = await (await raw_connection(session)).fetch(_LATEST_PRICES, sorted(set(asset_ids)))
+    return {row["asset_id"]: LatestPrice(*row) for row in rows}
+
+
+async def price_history_between(
+    session: AsyncSession, asset_id: int, start: datetime, end: datetime
+) -> Records:
+    """Return an asset's prices between two instants, both included, in order of time.
+
+    Shapes: (n,) records of `PRICES`; a market cap or volume that is not known is NaN.
+    """
+    connection = await raw_connection(session)
+    return await bulk.read(connection, _PRICES_BETWEEN, PRICES, asset_id, start, end)

@@ -1,22 +1,26 @@
 """The SQL of market data: the catalogue and the series."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import exists, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from seawall.db import series as chunks
 from seawall.db.bulk import Column
 from seawall.db.merge import KeyedSeries
 from seawall.market.schemas import SeriesKind
-from seawall.market.tables import Asset, Exchange, Symbol
+from seawall.market.tables import SEARCHED, Asset, Exchange, Symbol
 
 TIME = Column("time", "<M8[us]")
 _SYMBOL = Column("symbol_id", "<i4")
+_WORD = re.compile(r"[^\s\0'\\]+")
+_LONGEST_SEARCH = 200
 
 CANDLES = KeyedSeries(
     chunks.CANDLES,
@@ -85,8 +89,9 @@ class SymbolRecord:
     quote: AssetRecord
 
 
-def _asset(row: Asset) -> AssetRecord:
-    return AssetRecord(row.id, row.symbol, row.kind, row.is_simulated)
+def _facts(asset: type[Asset] = Asset) -> tuple[InstrumentedAttribute[Any], ...]:
+    """Name the columns of an `AssetRecord`; descriptions and links would only be carried along."""
+    return asset.id, asset.symbol, asset.kind, asset.is_simulated
 
 
 async def get_or_create_asset(
@@ -98,13 +103,32 @@ async def get_or_create_asset(
         .values(symbol=symbol, kind=kind, name=name or symbol, is_simulated=is_simulated)
         .on_conflict_do_nothing(index_elements=["symbol"])
     )
-    return _asset((await session.scalars(select(Asset).where(Asset.symbol == symbol))).one())
+    found = await session.execute(select(*_facts()).where(Asset.symbol == symbol))
+    return AssetRecord(*found.one())
 
 
 async def find_assets(session: AsyncSession, symbols: Iterable[str]) -> dict[str, AssetRecord]:
     """Return those of these symbols that are in the catalogue, by symbol."""
-    rows = await session.scalars(select(Asset).where(Asset.symbol.in_(sorted(set(symbols)))))
-    return {row.symbol: _asset(row) for row in rows}
+    rows = await session.execute(select(*_facts()).where(Asset.symbol.in_(sorted(set(symbols)))))
+    return {row.symbol: AssetRecord(*row) for row in rows}
+
+
+async def search_assets(session: AsyncSession, words: str, limit: int = 20) -> list[AssetRecord]:
+    """Return active assets in whose symbol and name each of these words begins one.
+
+    The best known come first: by rank, then by symbol.
+    """
+    beginnings = " & ".join(f"'{word}':*" for word in _WORD.findall(words[:_LONGEST_SEARCH]))
+    if not beginnings:
+        return []
+    rows = await session.execute(
+        select(*_facts())
+        .where(text(f"{SEARCHED} @@ to_tsquery('simple', :beginnings)"), Asset.is_active)
+        .order_by(Asset.rank, Asset.symbol)
+        .limit(limit),
+        {"beginnings": beginnings},
+    )
+    return [AssetRecord(*row) for row in rows]
 
 
 async def read_kind(session: AsyncSession, asset_id: int, *, to_change: bool = False) -> str:
@@ -127,7 +151,8 @@ async def set_kind(session: AsyncSession, asset: AssetRecord, kind: str) -> Asse
 
 async def list_assets(session: AsyncSession) -> list[AssetRecord]:
     """Return every asset, by symbol."""
-    return [_asset(row) for row in await session.scalars(select(Asset).order_by(Asset.symbol))]
+    rows = await session.execute(select(*_facts()).order_by(Asset.symbol))
+    return [AssetRecord(*row) for row in rows]
 
 
 async def get_or_create_symbol(
@@ -144,7 +169,7 @@ async def get_or_create_symbol(
         .values(
             exchange_id=exchange_id, base_asset_id=base.id, quote_asset_id=quote.id, symbol=pair
         )
-        .on_conflict_do_nothing(constraint="uq_symbols_pair")
+        .on_conflict_do_nothing()
     )
     symbol_id = (
         await session.scalars(
@@ -164,7 +189,7 @@ async def list_symbols_of(
     """Return the pairs that price these assets, by exchange and pair."""
     base, quote = aliased(Asset), aliased(Asset)
     rows = await session.execute(
-        select(Symbol, Exchange.code, base, quote)
+        select(Symbol.id, Symbol.symbol, Exchange.code, *_facts(base), *_facts(quote))
         .join(Exchange, Exchange.id == Symbol.exchange_id)
         .join(base, base.id == Symbol.base_asset_id)
         .join(quote, quote.id == Symbol.quote_asset_id)
@@ -172,8 +197,8 @@ async def list_symbols_of(
         .order_by(Exchange.code, Symbol.symbol)
     )
     return [
-        SymbolRecord(symbol.id, symbol.symbol, code, _asset(left), _asset(right))
-        for symbol, code, left, right in rows
+        SymbolRecord(row[0], row[1], row[2], AssetRecord(*row[3:7]), AssetRecord(*row[7:]))
+        for row in rows
     ]
 
 

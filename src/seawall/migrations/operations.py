@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from seawall.db.engine import APP_ROLE
+from seawall.db.engine import APP_ROLE, OWNER_ROLE
 from seawall.db.series import Series
 
 
@@ -12,14 +12,63 @@ def grant(table: str, *privileges: str) -> None:
 
 
 def secure_rows(table: str, column: str = "user_id") -> None:
-    """Show and take only the rows of the user that the transaction is bound to.
-
-    Without a bound user `current_setting` raises, so an unbound session fails closed.
-    """
+    """Do what `restrict_rows` does, for every role: as migrations before 0006 did."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     bound = f"{column} = (SELECT current_setting('app.user_id')::uuid)"
     op.execute(f"CREATE POLICY tenant ON {table} USING ({bound}) WITH CHECK ({bound})")
+
+
+def restrict_rows(table: str, column: str = "user_id") -> None:
+    """Show and take only the rows of the user that the transaction is bound to.
+
+    The policy is the application's, and so the worker's; the owner sees no row but by a policy of
+    its own (`open_to_owner`). Unbound, `current_setting` raises: it fails closed.
+    """
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    bound = f"{column} = (SELECT current_setting('app.user_id')::uuid)"
+    op.execute(
+        f"CREATE POLICY tenant ON {table} TO {APP_ROLE} USING ({bound}) WITH CHECK ({bound})"
+    )
+
+
+def open_to_owner(table: str, command: str = "SELECT", rows: str = "true") -> None:
+    """Let functions and maintenance that run as the owner reach rows of every user."""
+    clause = "WITH CHECK" if command == "INSERT" else "USING"
+    op.execute(
+        f"CREATE POLICY owner_{command.lower()} ON {table} FOR {command} TO {OWNER_ROLE}"
+        f" {clause} ({rows})"
+    )
+
+
+def touch_on_update(table: str) -> None:
+    """Keep `updated_at`: every update sets it to the transaction's time."""
+    op.execute(
+        f"CREATE TRIGGER update_{table}_updated_at BEFORE UPDATE ON {table}"
+        " FOR EACH ROW EXECUTE FUNCTION update_updated_at_column()"
+    )
+
+
+def audit_rows(
+    table: str, *, redacted: tuple[str, ...] = (), derived: tuple[str, ...] = ()
+) -> None:
+    """Log every change of a table; see `db.base.Audit` for the columns."""
+    op.execute(
+        f"CREATE TRIGGER audit_{table} AFTER INSERT OR UPDATE OR DELETE ON {table}"
+        f" FOR EACH ROW EXECUTE FUNCTION audit_row('{','.join(redacted)}', '{','.join(derived)}')"
+    )
+    # It would empty the table without a word in the log, and past row security.
+    op.execute(
+        f"CREATE TRIGGER keep_{table} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
+        " EXECUTE FUNCTION refuse_statement('DELETE is logged, row by row')"
+    )
+
+
+def unaudit_rows(table: str) -> None:
+    """Undo `audit_rows` on a table that stays."""
+    op.execute(f"DROP TRIGGER audit_{table} ON {table}")
+    op.execute(f"DROP TRIGGER keep_{table} ON {table}")
 
 
 def create_series(series: Series) -> None:

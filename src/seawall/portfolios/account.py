@@ -5,7 +5,14 @@ from decimal import Decimal
 from seawall.core.errors import InvalidError
 from seawall.core.money import ZERO, plain
 from seawall.portfolios.lots import LotBook
-from seawall.portfolios.schemas import Holding, Lot, LotMethod, Transaction, TransactionType
+from seawall.portfolios.schemas import (
+    Holding,
+    Lot,
+    LotMethod,
+    Opening,
+    Transaction,
+    TransactionType,
+)
 
 _COMES = frozenset({TransactionType.BUY, TransactionType.DEPOSIT, TransactionType.REWARD})
 _LEAVES = frozenset({TransactionType.SELL, TransactionType.WITHDRAWAL, TransactionType.FEE})
@@ -66,12 +73,15 @@ class Account:
             reward_quantity=self._reward_quantity,
             reward_usd=self._reward_usd,
             withdrawn_basis=self._withdrawn_basis,
+            queue=self._book.queue(),
         )
 
     def _take_in(self, transaction: Transaction, worth: Decimal) -> None:
         rewarded = transaction.type is TransactionType.REWARD
         basis = worth if rewarded else worth + transaction.fee_usd
-        self._book.add(Lot(transaction.time, transaction.quantity, basis))
+        recorded = transaction.id
+        opening = None if recorded is None else Opening(recorded, transaction.quantity)
+        self._book.add(Lot(transaction.time, transaction.quantity, basis, opening))
         if rewarded:
             self.unpriced |= transaction.price_usd is None
             self._reward_quantity += transaction.quantity

@@ -44,18 +44,18 @@ def in_order(transactions: Iterable[Transaction]) -> list[Transaction]:
     return sorted(transactions, key=lambda each: (each.time, each.position))
 
 
-def find_refused(
-    transactions: Iterable[Transaction], method: LotMethod = LotMethod.FIFO
-) -> list[tuple[Transaction, InvalidError]]:
-    """List the transactions that do not fit the history before them; each is passed over."""
+def sift(
+    transactions: Iterable[Transaction], method: LotMethod
+) -> tuple[PortfolioState, list[tuple[Transaction, InvalidError]]]:
+    """Apply, in the given order, what fits the history before it; list the rest with the reason."""
     ledger = Ledger(method)
     refused = []
-    for transaction in in_order(transactions):
+    for transaction in transactions:
         try:
             ledger.apply(transaction)
         except InvalidError as error:
             refused.append((transaction, error))
-    return refused
+    return ledger.state(), refused
 
 
 class Ledger:

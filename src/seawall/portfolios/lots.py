@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from seawall.core.errors import InvalidError
 from seawall.core.money import CONTEXT, LIMIT, ZERO, divide, exact, plain
-from seawall.portfolios.schemas import Lot, LotMethod
+from seawall.portfolios.schemas import Lot, LotMethod, Opening
 
 
 class LotBook:
@@ -63,6 +63,10 @@ class LotBook:
         """List the open lots, oldest first."""
         return tuple(lot for _, _, lot in sorted(self._heap, key=lambda entry: entry[1]))
 
+    def queue(self) -> tuple[Lot, ...]:
+        """List the open lots, the one that leaves next first."""
+        return tuple(lot for _, _, lot in sorted(self._heap))
+
     def _rank(self, lot: Lot) -> Decimal:
         if self._method is LotMethod.LIFO:
             return Decimal(-self._added)
@@ -72,8 +76,11 @@ class LotBook:
 
     def _merge(self, lot: Lot) -> None:
         rank, order, pool = self._heap[0]
-        merged = Lot(pool.acquired, pool.quantity + lot.quantity, pool.cost_basis + lot.cost_basis)
-        self._heap[0] = (rank, order, merged)
+        opening = pool.opening
+        if opening is not None:
+            opening = Opening(opening.transaction_id, opening.quantity + lot.quantity)
+        quantity, basis = pool.quantity + lot.quantity, pool.cost_basis + lot.cost_basis
+        self._heap[0] = (rank, order, Lot(pool.acquired, quantity, basis, opening))
 
     def _take(self, wanted: Decimal) -> tuple[Decimal, Decimal]:
         rank, order, lot = self._heap[0]
@@ -81,7 +88,7 @@ class LotBook:
             heapq.heappop(self._heap)
             return lot.quantity, lot.cost_basis
         share = _share(lot, wanted)
-        rest = Lot(lot.acquired, lot.quantity - wanted, lot.cost_basis - share)
+        rest = Lot(lot.acquired, lot.quantity - wanted, lot.cost_basis - share, lot.opening)
         self._heap[0] = (rank, order, rest)
         return wanted, share
 

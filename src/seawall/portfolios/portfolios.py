@@ -6,15 +6,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import ConflictError, InvalidError, NotFoundError
 from seawall.portfolios import store
-from seawall.portfolios.schemas import PortfolioRecord
+from seawall.portfolios.schemas import LotMethod, PortfolioRecord
 
 NAME_LIMIT = 100
 
 
 async def create_portfolio(
-    session: AsyncSession, user_id: UUID, name: str, description: str = ""
+    session: AsyncSession,
+    user_id: UUID,
+    name: str,
+    description: str = "",
+    lot_method: LotMethod = LotMethod.FIFO,
 ) -> PortfolioRecord:
-    """Make a portfolio.
+    """Make a portfolio; a user's first one is the primary one.
 
     Raises:
         InvalidError: the name is empty, too long or not printable, or the description not one line.
@@ -34,7 +38,7 @@ async def create_portfolio(
             f"There is a portfolio named {taken.name!r} already.",
             hint=f"Choose another name, or see it: seawall portfolio show {taken.name!r}.",
         )
-    return await store.create_portfolio(session, user_id, cleaned, description)
+    return await store.create_portfolio(session, user_id, cleaned, description, lot_method)
 
 
 async def get_portfolio(session: AsyncSession, name: str) -> PortfolioRecord:

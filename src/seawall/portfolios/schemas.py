@@ -95,21 +95,32 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """How a lot began: by which recorded transaction, and with how much."""
+
+    transaction_id: UUID
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Lot:
     """A quantity acquired at one time, with what it cost in USD, fees included.
 
-    Under the average method an asset has one lot, dated by the oldest acquisition in it.
+    Under the average method an asset has one lot, dated by the oldest acquisition in it, and
+    opened with all that came into it. What is not recorded yet has no opening.
     """
 
     acquired: datetime
     quantity: Decimal
     cost_basis: Decimal
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What a portfolio holds of one asset, and what became of the rest. Money is USD.
 
+    `lots` are the oldest first, and `queue` the same in the order in which they will leave.
     `expenses` are fees that belong to no basis and no proceeds, with the basis of coins spent as
     fees; `reward_usd` is the value of rewards when they came, as far as their price was given;
     `withdrawn_basis` left with withdrawals.
@@ -125,6 +136,7 @@ class Holding:
     reward_quantity: Decimal = ZERO
     reward_usd: Decimal = ZERO
     withdrawn_basis: Decimal = ZERO
+    queue: tuple[Lot, ...] = ()
 
     @property
     def free(self) -> Decimal:
@@ -194,6 +206,14 @@ class PortfolioState:
         """What crossed the portfolio's edge, oldest first."""
         return tuple(moved.flow for moved in self.movements if moved.flow)
 
+    @property
+    def held(self) -> tuple[Holding, ...]:
+        """What is held now; cash is the holding of USD, which cost what it is worth."""
+        held = tuple(holding for holding in self.holdings if holding.quantity)
+        if not self.cash:
+            return held
+        return (*held, Holding(CASH, self.cash, ZERO, self.cash, ()))
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedRow:
@@ -206,6 +226,18 @@ class ParsedRow:
     line: int
     transaction: Transaction
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedHistory:
+    """New rows beside a history: with their ids, those that do not fit it, and where it leads.
+
+    `state` is that of the history and the rows without the `rejected` ones.
+    """
+
+    rows: tuple[ParsedRow, ...]
+    rejected: tuple[Rejected, ...]
+    state: PortfolioState
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,13 +261,87 @@ def _check_symbol(symbol: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioRecord:
-    """A portfolio by itself, without what is in it."""
+    """A portfolio by itself, with what was last known of what is in it.
+
+    The totals are None while something held has no price; they and the risk are of `valued_at`.
+    Percentages are in percent, the risk as in a risk report.
+    """
 
     id: UUID
     user_id: UUID
     name: str
     description: str
     created_at: datetime
+    is_primary: bool
+    is_public: bool
+    shows_quantities: bool
+    color: str
+    lot_method: LotMethod
+    total_value_usd: Decimal | None
+    total_invested_usd: Decimal | None
+    total_profit_loss_usd: Decimal | None
+    total_profit_loss_percentage: float | None
+    risk_score: float | None
+    volatility: float | None
+    sharpe_ratio: float | None
+    max_drawdown: float | None
+    valued_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingRecord:
+    """What is stored of a holding: what its portfolio's transactions add up to, at the last price.
+
+    What is not known is None. Percentages and changes of the price are in percent.
+    """
+
+    asset: str
+    asset_name: str
+    exchange_source: str
+    wallet_address: str | None
+    quantity: Decimal
+    staked: Decimal
+    average_buy_price: Decimal | None
+    total_invested_usd: Decimal | None
+    current_price: Decimal | None
+    current_value_usd: Decimal | None
+    price_change_24h: float | None
+    price_change_7d: float | None
+    profit_loss_usd: Decimal | None
+    profit_loss_percentage: float | None
+    notes: str
+    created_at: datetime
+    last_updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingPrice:
+    """The price in USD of one unit of what is held, and its changes in percent."""
+
+    usd: Decimal | None
+    change_24h: float | None
+    change_7d: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a portfolio was worth, in USD, at `time` as it was known at `known_at`."""
+
+    time: datetime
+    known_at: datetime
+    total_value_usd: Decimal
+    total_invested_usd: Decimal
+    cash_usd: Decimal
+    holdings_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlineRisk:
+    """The figures of a risk report that a portfolio shows of itself; None where undefined."""
+
+    volatility: float | None
+    sharpe_ratio: float | None
+    max_drawdown: float | None
 
 
 @dataclass(frozen=True, slots=True)

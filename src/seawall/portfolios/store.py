@@ -1,28 +1,168 @@
-"""The SQL of portfolios and their transactions."""
+"""The SQL of portfolios, their transactions, and what follows from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from seawall.core.money import LIMIT
+from seawall.db.series import PORTFOLIO_SNAPSHOTS, ensure_chunks
+from seawall.db.session import raw_connection
 from seawall.market.tables import Asset
-from seawall.portfolios.schemas import ParsedRow, PortfolioRecord, Transaction, TransactionType
-from seawall.portfolios.tables import Portfolio, TransactionRow
+from seawall.portfolios.schemas import (
+    CASH,
+    HeadlineRisk,
+    Holding,
+    HoldingPrice,
+    HoldingRecord,
+    LotMethod,
+    ParsedRow,
+    PortfolioRecord,
+    Snapshot,
+    Transaction,
+    TransactionType,
+)
+from seawall.portfolios.tables import HoldingRow, Portfolio, PortfolioSnapshot, TransactionRow
 
-_INSERT_ROWS = 1_000
+# In one statement whatever their number: parameters by the row take three times as long.
+_ADD_TRANSACTIONS = """
+INSERT INTO transactions (
+    portfolio_id, recorded_at, imported_at, id, transaction_date, transaction_type, asset_id,
+    quantity, price_usd, fee_usd, notes, external_id
+)
+SELECT $1, $2, $2, id, time, type, asset_id, quantity, price_usd, fee_usd, notes, external_id
+FROM unnest(
+    $3::uuid[], $4::timestamptz[], $5::text[], $6::integer[], $7::numeric[], $8::numeric[],
+    $9::numeric[], $10::text[], $11::text[]
+) WITH ORDINALITY AS given (
+    id, time, type, asset_id, quantity, price_usd, fee_usd, notes, external_id, place
+)
+ORDER BY place
+"""
+
+_DROP_LOTS = """
+DELETE FROM lots WHERE portfolio_id = $1 AND opening_transaction_id <> ALL ($2::uuid[])
+"""
+
+# A lot that is as it was is not touched, not even locked.
+_WRITE_LOTS = """
+INSERT INTO lots (
+    portfolio_id, asset_id, opening_transaction_id, position, acquired_at, quantity,
+    original_quantity, cost_basis_usd
+)
+SELECT $1, now.*
+FROM unnest(
+    $2::integer[], $3::uuid[], $4::integer[], $5::timestamptz[], $6::numeric[], $7::numeric[],
+    $8::numeric[]
+) AS now (
+    asset_id, opening_transaction_id, position, acquired_at, quantity, original_quantity, basis
+)
+LEFT JOIN lots held ON held.opening_transaction_id = now.opening_transaction_id
+WHERE (held.position, held.quantity, held.original_quantity, held.cost_basis_usd)
+    IS DISTINCT FROM (now.position, now.quantity, now.original_quantity, now.basis)
+ON CONFLICT (opening_transaction_id) DO UPDATE SET
+    position = excluded.position, quantity = excluded.quantity,
+    original_quantity = excluded.original_quantity, cost_basis_usd = excluded.cost_basis_usd
+"""
+
+_DROP_HOLDINGS = """
+DELETE FROM holdings
+WHERE portfolio_id = $1 AND exchange_source = 'manual' AND wallet_address IS NULL
+    AND asset_id <> ALL ($2::integer[])
+"""
+
+# A price at which so much would be worth more than can be stored is forgotten.
+_WRITE_HOLDINGS = f"""
+INSERT INTO holdings (
+    portfolio_id, last_updated_at, asset_id, quantity, staked, average_buy_price,
+    total_invested_usd, current_price
+)
+SELECT $1, $2, now.*
+FROM unnest(
+    $3::integer[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[]
+) AS now
+ON CONFLICT ON CONSTRAINT uq_holdings_place DO UPDATE SET
+    quantity = excluded.quantity, staked = excluded.staked,
+    average_buy_price = excluded.average_buy_price,
+    total_invested_usd = excluded.total_invested_usd,
+    current_price = coalesce(excluded.current_price, CASE
+        WHEN excluded.quantity * holdings.current_price < {LIMIT - 1} THEN holdings.current_price
+    END),
+    last_updated_at = excluded.last_updated_at
+WHERE (
+    holdings.quantity, holdings.staked, holdings.average_buy_price, holdings.total_invested_usd
+) IS DISTINCT FROM (
+    excluded.quantity, excluded.staked, excluded.average_buy_price, excluded.total_invested_usd
+)
+"""  # noqa: S608 - the only text put in is a number
+
+_PRICE_HOLDINGS = """
+UPDATE holdings SET current_price = now.price, price_change_24h = now.change_24h,
+    price_change_7d = now.change_7d, last_updated_at = $2
+FROM unnest($3::integer[], $4::numeric(38, 18)[], $5::float8[], $6::float8[])
+    AS now (asset_id, price, change_24h, change_7d)
+WHERE portfolio_id = $1 AND holdings.asset_id = now.asset_id
+    AND (current_price, price_change_24h, price_change_7d)
+        IS DISTINCT FROM (now.price, now.change_24h, now.change_7d)
+"""
+
+# A sum of which a part is not known, or that is too large to be stored, is not known either.
+_SUM_HOLDINGS = f"""
+UPDATE portfolios SET total_value_usd = now.value, total_invested_usd = now.invested
+FROM (
+    SELECT
+        CASE WHEN count(*) = count(current_value_usd)
+            AND coalesce(sum(current_value_usd), 0) < {LIMIT}
+            THEN coalesce(sum(current_value_usd), 0) END AS value,
+        CASE WHEN count(*) = count(total_invested_usd)
+            AND coalesce(sum(total_invested_usd), 0) < {LIMIT}
+            THEN coalesce(sum(total_invested_usd), 0) END AS invested
+    FROM holdings WHERE portfolio_id = $1
+) now
+WHERE id = $1
+    AND (total_value_usd, total_invested_usd) IS DISTINCT FROM (now.value, now.invested)
+"""  # noqa: S608 - the only text put in is a number
 
 
 def _record(row: Portfolio) -> PortfolioRecord:
-    return PortfolioRecord(row.id, row.user_id, row.name, row.description, row.created_at)
+    return PortfolioRecord(
+        id=row.id,
+        user_id=row.user_id,
+        name=row.name,
+        description=row.description,
+        created_at=row.created_at,
+        is_primary=row.is_primary,
+        is_public=row.is_public,
+        shows_quantities=row.shows_quantities,
+        color=row.color,
+        lot_method=LotMethod(row.lot_method),
+        total_value_usd=row.total_value_usd,
+        total_invested_usd=row.total_invested_usd,
+        total_profit_loss_usd=row.total_profit_loss_usd,
+        total_profit_loss_percentage=row.total_profit_loss_percentage,
+        risk_score=row.risk_score,
+        volatility=row.volatility,
+        sharpe_ratio=row.sharpe_ratio,
+        max_drawdown=row.max_drawdown,
+        valued_at=row.valued_at,
+    )
 
 
 async def create_portfolio(
-    session: AsyncSession, user_id: UUID, name: str, description: str
+    session: AsyncSession, user_id: UUID, name: str, description: str, lot_method: LotMethod
 ) -> PortfolioRecord:
-    """Add a portfolio."""
-    portfolio = Portfolio(user_id=user_id, name=name, description=description)
+    """Add a portfolio; the first living one of a user is the primary one."""
+    living = exists().where(Portfolio.user_id == user_id, Portfolio.deleted_at.is_(None))
+    portfolio = Portfolio(
+        user_id=user_id,
+        name=name,
+        description=description,
+        lot_method=lot_method.value,
+        is_primary=not await session.scalar(select(living)),
+    )
     session.add(portfolio)
     await session.flush()
     await session.refresh(portfolio)
@@ -117,25 +257,169 @@ async def add_transactions(
     session: AsyncSession,
     portfolio: PortfolioRecord,
     rows: Sequence[ParsedRow],
-    asset_ids: dict[str, int],
+    asset_ids: Mapping[str, int],
     stamp: datetime,
 ) -> None:
-    """Record transactions in the given order, as known from `stamp` on."""
-    values = [
-        {
-            "user_id": portfolio.user_id,
-            "portfolio_id": portfolio.id,
-            "transaction_date": row.transaction.time,
-            "transaction_type": row.transaction.type.value,
-            "asset_id": asset_ids[row.transaction.asset],
-            "quantity": row.transaction.quantity,
-            "price_usd": row.transaction.price_usd,
-            "fee_usd": row.transaction.fee_usd,
-            "notes": row.transaction.notes,
-            "external_id": row.fingerprint,
-            "recorded_at": stamp,
-        }
-        for row in rows
+    """Record transactions in the given order, as known and imported from `stamp` on."""
+    connection = await raw_connection(session)
+    given = [row.transaction for row in rows]
+    await connection.execute(
+        _ADD_TRANSACTIONS,
+        portfolio.id,
+        stamp,
+        [each.id for each in given],
+        [each.time for each in given],
+        [each.type.value for each in given],
+        [asset_ids[each.asset] for each in given],
+        [each.quantity for each in given],
+        [each.price_usd for each in given],
+        [each.fee_usd for each in given],
+        [each.notes for each in given],
+        [row.fingerprint for row in rows],
+    )
+
+
+async def write_lots(
+    session: AsyncSession, portfolio_id: UUID, holdings: Mapping[int, Holding]
+) -> None:
+    """Make the lots of a portfolio those of its holdings, which are given by asset."""
+    places = [
+        (asset, position)
+        for asset, holding in holdings.items()
+        for position in range(1, len(holding.queue) + 1)
     ]
-    for start in range(0, len(values), _INSERT_ROWS):
-        await session.execute(insert(TransactionRow), values[start : start + _INSERT_ROWS])
+    lots = [lot for holding in holdings.values() for lot in holding.queue]
+    openings = [lot.opening for lot in lots if lot.opening is not None]
+    opened_by = [opening.transaction_id for opening in openings]
+    connection = await raw_connection(session)
+    await connection.execute(_DROP_LOTS, portfolio_id, opened_by)
+    await connection.execute(
+        _WRITE_LOTS,
+        portfolio_id,
+        [asset for asset, _ in places],
+        opened_by,
+        [position for _, position in places],
+        [lot.acquired for lot in lots],
+        [lot.quantity for lot in lots],
+        [opening.quantity for opening in openings],
+        [lot.cost_basis for lot in lots],
+    )
+
+
+async def write_holdings(
+    session: AsyncSession, portfolio_id: UUID, holdings: Mapping[int, Holding], stamp: datetime
+) -> None:
+    """Make what a portfolio holds by its transactions these holdings, given by asset.
+
+    What an exchange or a wallet says that it holds is left as it is.
+    """
+    connection = await raw_connection(session)
+    held = holdings.values()
+    await connection.execute(_DROP_HOLDINGS, portfolio_id, list(holdings))
+    await connection.execute(
+        _WRITE_HOLDINGS,
+        portfolio_id,
+        stamp,
+        list(holdings),
+        [each.quantity for each in held],
+        [each.staked for each in held],
+        [each.average_cost for each in held],
+        [each.cost_basis for each in held],
+        [1 if each.asset == CASH else None for each in held],
+    )
+
+
+async def price_holdings(
+    session: AsyncSession, portfolio_id: UUID, prices: Mapping[int, HoldingPrice], stamp: datetime
+) -> None:
+    """Put prices, given by asset, to what a portfolio holds of them."""
+    connection = await raw_connection(session)
+    await connection.execute(
+        _PRICE_HOLDINGS,
+        portfolio_id,
+        stamp,
+        list(prices),
+        [each.usd for each in prices.values()],
+        [each.change_24h for each in prices.values()],
+        [each.change_7d for each in prices.values()],
+    )
+
+
+async def sum_holdings(session: AsyncSession, portfolio_id: UUID) -> None:
+    """Make a portfolio's totals the sums of its holdings."""
+    connection = await raw_connection(session)
+    await connection.execute(_SUM_HOLDINGS, portfolio_id)
+
+
+async def is_newest(session: AsyncSession, portfolio_id: UUID, as_of: datetime) -> bool:
+    """Tell whether nothing happened in a portfolio after an instant, nor was it valued later."""
+    later = exists().where(
+        TransactionRow.portfolio_id == portfolio_id, TransactionRow.transaction_date > as_of
+    )
+    valued_later = exists().where(Portfolio.id == portfolio_id, Portfolio.valued_at > as_of)
+    return not await session.scalar(select(later | valued_later))
+
+
+async def set_headline(
+    session: AsyncSession, portfolio_id: UUID, valued_at: datetime, risk: HeadlineRisk
+) -> None:
+    """Say of when a portfolio's prices are, and how risky it was then."""
+    await session.execute(
+        update(Portfolio)
+        .where(Portfolio.id == portfolio_id)
+        .values(
+            valued_at=valued_at,
+            volatility=risk.volatility,
+            sharpe_ratio=risk.sharpe_ratio,
+            max_drawdown=risk.max_drawdown,
+        )
+    )
+
+
+async def add_snapshot(session: AsyncSession, portfolio_id: UUID, snapshot: Snapshot) -> None:
+    """Keep a snapshot in the place of the one of the same instant, if there is one."""
+    await ensure_chunks(session, PORTFOLIO_SNAPSHOTS, snapshot.time, snapshot.time)
+    values = {
+        "known_at": snapshot.known_at,
+        "total_value_usd": snapshot.total_value_usd,
+        "total_invested_usd": snapshot.total_invested_usd,
+        "cash_usd": snapshot.cash_usd,
+        "holdings_count": snapshot.holdings_count,
+    }
+    await session.execute(
+        insert(PortfolioSnapshot)
+        .values(portfolio_id=portfolio_id, time=snapshot.time, **values)
+        .on_conflict_do_update(index_elements=["portfolio_id", "time"], set_=values)
+    )
+
+
+async def list_holdings(session: AsyncSession, portfolio_id: UUID) -> list[HoldingRecord]:
+    """Return what is stored of a portfolio's holdings, the most valuable first."""
+    rows = await session.execute(
+        select(HoldingRow, Asset.symbol, Asset.name)
+        .join(Asset, Asset.id == HoldingRow.asset_id)
+        .where(HoldingRow.portfolio_id == portfolio_id)
+        .order_by(HoldingRow.current_value_usd.desc().nulls_last(), Asset.symbol)
+    )
+    return [
+        HoldingRecord(
+            asset=symbol,
+            asset_name=name,
+            exchange_source=row.exchange_source,
+            wallet_address=row.wallet_address,
+            quantity=row.quantity,
+            staked=row.staked,
+            average_buy_price=row.average_buy_price,
+            total_invested_usd=row.total_invested_usd,
+            current_price=row.current_price,
+            current_value_usd=row.current_value_usd,
+            price_change_24h=row.price_change_24h,
+            price_change_7d=row.price_change_7d,
+            profit_loss_usd=row.profit_loss_usd,
+            profit_loss_percentage=row.profit_loss_percentage,
+            notes=row.notes,
+            created_at=row.created_at,
+            last_updated_at=row.last_updated_at,
+        )
+        for row, symbol, name in rows
+    ]

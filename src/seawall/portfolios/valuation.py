@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.core.money import ZERO, divide, exact, multiply
-from seawall.core.time import EPOCH, iso
+from seawall.core.time import DAY, EPOCH, iso
 from seawall.db.locks import clock, lock_prices
 from seawall.market import store as market_store
 from seawall.market.prices import FRESH_FOR, AssetPrices, Price, read_prices
@@ -27,6 +27,9 @@ from seawall.portfolios.schemas import (
     PortfolioRecord,
     PortfolioState,
 )
+
+LAST_DAY, LAST_WEEK = DAY, 7 * DAY
+"""The periods over which changes of the prices are known besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +113,14 @@ async def value_portfolio(
 ) -> Valuation:
     """Value what a portfolio holds at an instant.
 
-    Its prices also cover the daily closes between two `midnights`, and with `at_flows` the
-    external flows, which `measure_performance` needs.
+    Its prices are also those of a day and a week before. They cover the daily closes between two
+    `midnights`, and with `at_flows` the external flows, which `measure_performance` needs.
     """
     transactions = await store.list_transactions(session, portfolio.id, moment.known_at)
     state = replay(transactions, method, moment.as_of)
-    moments = {moment.as_of, *(flow.time for flow in state.flows if at_flows)}
+    as_of = moment.as_of
+    moments = {as_of, as_of - LAST_DAY, as_of - LAST_WEEK}
+    moments |= {flow.time for flow in state.flows if at_flows}
     assets = await market_store.find_assets(session, [each.asset for each in state.holdings])
     prices = await read_prices(session, list(assets.values()), moments, midnights, moment.known_at)
     return _value(portfolio, moment, state, prices)
@@ -127,11 +132,9 @@ def _value(
     state: PortfolioState,
     prices: dict[str, AssetPrices],
 ) -> Valuation:
-    held = [holding for holding in state.holdings if holding.quantity]
     if state.cash:
-        held.append(Holding(CASH, state.cash, ZERO, state.cash, ()))
         prices = prices | {CASH: AssetPrices(CASH, ())}
-    priced = [(holding, prices[holding.asset].at(moment.as_of)) for holding in held]
+    priced = [(holding, prices[holding.asset].at(moment.as_of)) for holding in state.held]
     unpriced = tuple(holding.asset for holding, price in priced if price is None)
     with exact():
         values = {

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.errors import NotFoundError
 from seawall.market.pairs import SP500
 from seawall.market.prices import USD
-from seawall.portfolios.schemas import LotMethod, PortfolioRecord
+from seawall.portfolios.schemas import PortfolioRecord
 from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
 from seawall.quant.metrics.measure import Measures, measure
 from seawall.quant.metrics.registry import REGISTRY
@@ -38,10 +38,30 @@ async def measure_portfolio(
     Raises:
         NotFoundError: the benchmark is not known here.
     """
+    valuation = await value_for(session, portfolio, moment, question)
+    return await measure_valued(session, valuation, question)
+
+
+async def value_for(
+    session: AsyncSession, portfolio: PortfolioRecord, moment: Moment, question: RiskQuestion
+) -> Valuation:
+    """Value a portfolio by its own lot method, with the prices that the question is about."""
     window = Window(moment.as_of, question.window)
-    valuation = await value_portfolio(
-        session, portfolio, moment, LotMethod.FIFO, midnights=window.midnights
+    return await value_portfolio(
+        session, portfolio, moment, portfolio.lot_method, midnights=window.midnights
     )
+
+
+async def measure_valued(
+    session: AsyncSession, valuation: Valuation, question: RiskQuestion
+) -> RiskReport:
+    """Measure the risk of a portfolio that was valued for the same question.
+
+    Raises:
+        NotFoundError: the benchmark is not known here.
+    """
+    moment = valuation.moment
+    window = Window(moment.as_of, question.window)
     closes = await read_benchmarks(
         session, {BTC, SP500, question.benchmark}, window, moment.known_at
     )

@@ -8,12 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import NotFoundError
 from seawall.market.pairs import SP500
-from seawall.portfolios.schemas import PortfolioRecord
+from seawall.portfolios.projection import snapshot_portfolio
+from seawall.portfolios.schemas import HeadlineRisk, PortfolioRecord
 from seawall.portfolios.store import get_portfolio, lock_portfolio
 from seawall.portfolios.valuation import Moment, begin
 from seawall.risk import store
 from seawall.risk.benchmarks import BTC
-from seawall.risk.measure import measure_portfolio
+from seawall.risk.measure import measure_portfolio, measure_valued, value_for
 from seawall.risk.schemas import RiskQuestion, RiskReport
 
 
@@ -32,15 +33,23 @@ async def report(
     as_of: datetime | None,
     question: RiskQuestion,
 ) -> RiskReport:
-    """Measure a portfolio and keep the report, unless the same one is kept already."""
+    """Measure a portfolio, and keep the report with a snapshot, unless it is kept already."""
     # One report of a portfolio at a time, or two equal ones would both be kept.
     await lock_portfolio(session, portfolio.id)
     moment = await begin(session, portfolio, as_of, {BTC, SP500, question.benchmark})
-    measured = await measure_portfolio(session, portfolio, moment, question)
+    valuation = await value_for(session, portfolio, moment, question)
+    measured = await measure_valued(session, valuation, question)
     kept = await store.find_latest(session, portfolio.id, moment.as_of, question)
     if kept is not None and replace(measured, known_at=kept.known_at) == kept:
         return kept
-    return replace(measured, id=await store.add_report(session, portfolio.user_id, measured))
+    report_id = await store.add_report(session, portfolio.user_id, measured)
+    await snapshot_portfolio(session, valuation, _headline(measured))
+    return replace(measured, id=report_id)
+
+
+def _headline(measured: RiskReport) -> HeadlineRisk:
+    figures = measured.figures
+    return HeadlineRisk(figures["volatility"], figures["sharpe_ratio"], figures["max_drawdown"])
 
 
 async def recompute(session: AsyncSession, report_id: UUID) -> Recomputed:

@@ -1,14 +1,45 @@
-"""The table of measured portfolio risk."""
+"""The tables of risk: what was measured and scored, what is allowed, and what went beyond."""
 
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
-from seawall.db.base import TENANT, Base, Money
+from seawall.db.base import (
+    TENANT,
+    Base,
+    CreatedAt,
+    Money,
+    UpdatedAt,
+    UserId,
+    UuidKey,
+    audited,
+    unaudited,
+)
+
+
+def _below(
+    table: str, parents: str, column: str, ondelete: str = "CASCADE"
+) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["user_id", column],
+        [f"{parents}.user_id", f"{parents}.id"],
+        name=f"fk_{table}_{parents}",
+        ondelete=ondelete,
+    )
 
 
 class PortfolioRiskMetrics(Base):
@@ -16,27 +47,28 @@ class PortfolioRiskMetrics(Base):
 
     `time` is the as-of instant and `known_at` the instant after which nothing was known to the
     measurement: the two and the parameters are enough to compute the same figures again.
+    `total_invested_usd` is what the holdings cost; `total_profit_loss_percentage` is in per cent,
+    and null when nothing was invested.
     """
 
     __tablename__ = "portfolio_risk_metrics"
     __table_args__ = (
-        ForeignKeyConstraint(
-            ["user_id", "portfolio_id"],
-            ["portfolios.user_id", "portfolios.id"],
-            name="fk_portfolio_risk_metrics_portfolios",
-            ondelete="CASCADE",
-        ),
+        _below("portfolio_risk_metrics", "portfolios", "portfolio_id"),
         CheckConstraint("confidence > 0 AND confidence < 1", name="confidence"),
         CheckConstraint("window_days > 0", name="window"),
         CheckConstraint("known_at >= time", name="known_after"),
+        CheckConstraint("total_invested_usd >= 0 AND total_invested_usd <> 'NaN'", name="invested"),
         Index("idx_portfolio_risk_metrics_portfolio_time", "portfolio_id", "time"),
         Index("idx_portfolio_risk_metrics_user_id", "user_id"),
-        {"info": TENANT, "postgresql_partition_by": "RANGE (time)"},
+        {
+            "info": TENANT | unaudited("a series of measured figures"),
+            "postgresql_partition_by": "RANGE (time)",
+        },
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("gen_random_uuid()"))
     time: Mapped[datetime] = mapped_column(primary_key=True)
-    user_id: Mapped[UUID]
+    user_id: Mapped[UserId]
     portfolio_id: Mapped[UUID]
     known_at: Mapped[datetime]
     window_days: Mapped[int]
@@ -60,3 +92,287 @@ class PortfolioRiskMetrics(Base):
     effective_n: Mapped[float | None]
     correlation_matrix: Mapped[dict[str, Any]]
     details: Mapped[dict[str, Any]]
+    total_invested_usd: Mapped[Decimal | None] = mapped_column(Money)
+    total_profit_loss_usd: Mapped[Decimal | None] = mapped_column(
+        Money, Computed("total_value_usd - total_invested_usd", persisted=True)
+    )
+    total_profit_loss_percentage: Mapped[float | None] = mapped_column(
+        Computed(
+            "CASE WHEN total_invested_usd > 0::numeric THEN"
+            " (100::numeric * (total_value_usd / total_invested_usd - 1::numeric))"
+            "::double precision ELSE NULL::double precision END",
+            persisted=True,
+        )
+    )
+
+
+class RiskMetrics(Base):
+    """What was measured of an asset's daily returns over the window that ends at `time`.
+
+    `var_95`, `var_99`, `expected_shortfall` (beyond `var_95`) and `max_drawdown` are fractions,
+    positive for a loss; `beta` is against the benchmark. What cannot be estimated is null. A
+    measurement that revised prices change takes the place of the earlier one.
+    """
+
+    __tablename__ = "risk_metrics"
+    __table_args__ = (
+        CheckConstraint("window_days > 0", name="window"),
+        CheckConstraint("observations >= 0", name="observations"),
+        CheckConstraint("volatility >= 0 AND volatility < 'Infinity'", name="volatility"),
+        CheckConstraint("max_drawdown BETWEEN 0 AND 1", name="max_drawdown"),
+        CheckConstraint(
+            "correlation_sp500 BETWEEN -1 AND 1 AND correlation_btc BETWEEN -1 AND 1",
+            name="correlations",
+        ),
+        CheckConstraint(
+            "greatest(abs(var_95), abs(var_99), abs(expected_shortfall), abs(sharpe_ratio),"
+            " abs(sortino_ratio), abs(beta), abs(skewness), abs(kurtosis)) < 'Infinity'",
+            name="finite",
+        ),
+        Index("idx_risk_metrics_time", "time"),
+        {"postgresql_partition_by": "RANGE (time)"},
+    )
+
+    asset_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    time: Mapped[datetime] = mapped_column(primary_key=True)
+    window_days: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    benchmark_asset_id: Mapped[int]
+    observations: Mapped[int]
+    volatility: Mapped[float | None]
+    var_95: Mapped[float | None]
+    var_99: Mapped[float | None]
+    expected_shortfall: Mapped[float | None]
+    sharpe_ratio: Mapped[float | None]
+    sortino_ratio: Mapped[float | None]
+    max_drawdown: Mapped[float | None]
+    beta: Mapped[float | None]
+    correlation_sp500: Mapped[float | None]
+    correlation_btc: Mapped[float | None]
+    skewness: Mapped[float | None]
+    kurtosis: Mapped[float | None]
+    ingested_at: Mapped[datetime]
+
+
+class AccountRiskMetrics(Base):
+    """What a trading account risks at one time.
+
+    Amounts are in the account's currency; `max_drawdown`, `var_95` and `expected_shortfall` are
+    fractions of `portfolio_value`, positive for a loss, and null from too short a history.
+    """
+
+    __tablename__ = "account_risk_metrics"
+    __table_args__ = (
+        _below("account_risk_metrics", "trading_accounts", "account_id"),
+        CheckConstraint(
+            "total_exposure >= 0 AND margin_used >= 0 AND available_margin >= 0", name="amounts"
+        ),
+        CheckConstraint(
+            "'NaN' NOT IN (portfolio_value, total_exposure, margin_used, available_margin)",
+            name="not_nan",
+        ),
+        CheckConstraint("leverage_ratio >= 0 AND leverage_ratio < 'Infinity'", name="leverage"),
+        CheckConstraint(
+            "max_drawdown >= 0"
+            " AND greatest(max_drawdown, abs(var_95), abs(expected_shortfall)) < 'Infinity'",
+            name="finite",
+        ),
+        Index("idx_account_risk_metrics_user_time", "user_id", "time"),
+        {
+            "info": TENANT | unaudited("a series of measured figures"),
+            "postgresql_partition_by": "RANGE (time)",
+        },
+    )
+
+    user_id: Mapped[UserId]
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    time: Mapped[datetime] = mapped_column(primary_key=True)
+    portfolio_value: Mapped[Decimal] = mapped_column(Money)
+    total_exposure: Mapped[Decimal] = mapped_column(Money)
+    margin_used: Mapped[Decimal] = mapped_column(Money)
+    available_margin: Mapped[Decimal] = mapped_column(Money)
+    leverage_ratio: Mapped[float | None]
+    max_drawdown: Mapped[float | None]
+    var_95: Mapped[float | None]
+    expected_shortfall: Mapped[float | None]
+
+
+class RiskScore(Base):
+    """How risky an asset is, from 0 to 100, with what that is made of; one for each UTC day.
+
+    The statuses and the number of listings are what the score was made of on that day.
+    """
+
+    __tablename__ = "risk_scores"
+    __table_args__ = (
+        CheckConstraint("risk_score BETWEEN 0 AND 100", name="score"),
+        CheckConstraint("risk_level IN ('low', 'medium', 'high', 'extreme')", name="level"),
+        CheckConstraint(
+            "volatility_score BETWEEN 0 AND 100 AND liquidity_score BETWEEN 0 AND 100"
+            " AND social_sentiment_score BETWEEN 0 AND 100 AND on_chain_score BETWEEN 0 AND 100",
+            name="components",
+        ),
+        CheckConstraint(
+            "audit_status IN ('audited', 'unaudited', 'known_issues')", name="audit_status"
+        ),
+        CheckConstraint("team_status IN ('doxxed', 'anonymous', 'partial')", name="team_status"),
+        CheckConstraint("exchange_listings_count >= 0", name="listings"),
+        CheckConstraint("jsonb_typeof(factors) = 'object'", name="factors"),
+        Index(
+            "uq_risk_scores_day",
+            "asset_id",
+            text("((calculated_at AT TIME ZONE 'UTC')::date)"),
+            unique=True,
+        ),
+        Index("idx_risk_scores_latest", "asset_id", text("calculated_at DESC")),
+        Index("idx_risk_scores_calculated_at", text("calculated_at DESC")),
+        Index("idx_risk_scores_risk_level", "risk_level"),
+        Index("idx_risk_scores_score", "risk_score"),
+        Index("idx_risk_scores_factors", "factors", postgresql_using="gin"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("assets.id", name="fk_risk_scores_assets"))
+    risk_score: Mapped[float]
+    risk_level: Mapped[str]
+    volatility_score: Mapped[float | None]
+    liquidity_score: Mapped[float | None]
+    social_sentiment_score: Mapped[float | None]
+    on_chain_score: Mapped[float | None]
+    audit_status: Mapped[str | None]
+    team_status: Mapped[str | None]
+    exchange_listings_count: Mapped[int | None]
+    factors: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    calculated_at: Mapped[datetime]
+    created_at: Mapped[CreatedAt]
+
+
+class RiskLimit(Base):
+    """What a user allows for one portfolio, one trading account, or, with neither, altogether.
+
+    Amounts are in USD, `max_drawdown` is a fraction; what is null is not limited.
+    """
+
+    __tablename__ = "risk_limits"
+    __table_args__ = (
+        _below("risk_limits", "portfolios", "portfolio_id"),
+        _below("risk_limits", "trading_accounts", "account_id"),
+        UniqueConstraint("user_id", "id", name="uq_risk_limits_tenant"),
+        UniqueConstraint(
+            "user_id",
+            "portfolio_id",
+            "account_id",
+            name="uq_risk_limits_scope",
+            postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint("num_nonnulls(portfolio_id, account_id) <= 1", name="one_scope"),
+        CheckConstraint("max_position_value >= 0 AND max_daily_loss >= 0", name="amounts"),
+        CheckConstraint("'NaN' NOT IN (max_position_value, max_daily_loss)", name="not_nan"),
+        CheckConstraint("max_drawdown BETWEEN 0 AND 1", name="max_drawdown"),
+        CheckConstraint("max_orders_per_hour >= 0", name="max_orders"),
+        Index("idx_risk_limits_portfolio_id", "portfolio_id"),
+        Index("idx_risk_limits_account_id", "account_id"),
+        {"info": TENANT | audited()},
+    )
+
+    id: Mapped[UuidKey]
+    user_id: Mapped[UserId] = mapped_column(
+        ForeignKey("users.id", name="fk_risk_limits_users", ondelete="CASCADE")
+    )
+    portfolio_id: Mapped[UUID | None]
+    account_id: Mapped[UUID | None]
+    max_position_value: Mapped[Decimal | None] = mapped_column(Money)
+    max_daily_loss: Mapped[Decimal | None] = mapped_column(Money)
+    max_drawdown: Mapped[float | None]
+    max_orders_per_hour: Mapped[int | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class RiskEvent(Base):
+    """Something that went beyond what is allowed, and when and by whom it was resolved.
+
+    `limit_name` is the column of the limit that was broken; each has one unresolved event at most.
+    Resolved by nobody means that it was over by itself.
+    """
+
+    __tablename__ = "risk_events"
+    __table_args__ = (
+        _below("risk_events", "risk_limits", "limit_id", "SET NULL (limit_id)"),
+        CheckConstraint(
+            "limit_name IN ('max_position_value', 'max_daily_loss', 'max_drawdown',"
+            " 'max_orders_per_hour')",
+            name="limit_name",
+        ),
+        CheckConstraint("limit_id IS NULL OR limit_name IS NOT NULL", name="limit"),
+        CheckConstraint("event_type ~ '^[a-z][a-z0-9_]{0,49}$'", name="type"),
+        CheckConstraint("severity IN ('info', 'warning', 'critical')", name="severity"),
+        CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
+        CheckConstraint("resolved_at >= triggered_at", name="resolved_after"),
+        CheckConstraint(
+            "resolved_by IS NULL OR (resolved_by = user_id AND resolved_at IS NOT NULL)",
+            name="resolved_by",
+        ),
+        Index(
+            "uq_risk_events_unresolved",
+            "limit_id",
+            "limit_name",
+            unique=True,
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+        Index("idx_risk_events_limit_id", "limit_id"),
+        Index("idx_risk_events_user_time", "user_id", text("triggered_at DESC")),
+        Index("idx_risk_events_event_type", "user_id", "event_type"),
+        Index("idx_risk_events_severity", "user_id", "severity"),
+        {"info": TENANT | audited()},
+    )
+
+    id: Mapped[UuidKey]
+    user_id: Mapped[UserId] = mapped_column(
+        ForeignKey("users.id", name="fk_risk_events_users", ondelete="CASCADE")
+    )
+    limit_id: Mapped[UUID | None]
+    limit_name: Mapped[str | None]
+    event_type: Mapped[str]
+    severity: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
+    details: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    triggered_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[UUID | None]
+
+
+class StressTest(Base):
+    """What a scenario would cost a portfolio, or a trading account.
+
+    The value and the loss are in USD, or in the account's currency; a gain is a negative loss, and
+    `loss_percentage` is in per cent of the value.
+    """
+
+    __tablename__ = "stress_tests"
+    __table_args__ = (
+        _below("stress_tests", "portfolios", "portfolio_id"),
+        _below("stress_tests", "trading_accounts", "account_id"),
+        CheckConstraint("num_nonnulls(portfolio_id, account_id) > 0", name="subject"),
+        CheckConstraint("length(scenario_name) BETWEEN 1 AND 100", name="scenario"),
+        CheckConstraint("'NaN' NOT IN (portfolio_value, loss_amount)", name="not_nan"),
+        CheckConstraint("abs(loss_percentage) < 'Infinity'", name="loss_percentage"),
+        CheckConstraint("recovery_time_minutes >= 0", name="recovery"),
+        CheckConstraint("jsonb_typeof(risk_metrics) = 'object'", name="risk_metrics"),
+        Index("idx_stress_tests_user_time", "user_id", "test_date"),
+        Index("idx_stress_tests_portfolio", "portfolio_id", "test_date"),
+        Index("idx_stress_tests_account", "account_id", "test_date"),
+        {"info": TENANT | unaudited("computed figures; never changed")},
+    )
+
+    id: Mapped[UuidKey]
+    user_id: Mapped[UserId]
+    portfolio_id: Mapped[UUID | None]
+    account_id: Mapped[UUID | None]
+    scenario_name: Mapped[str]
+    test_date: Mapped[datetime]
+    portfolio_value: Mapped[Decimal] = mapped_column(Money)
+    loss_amount: Mapped[Decimal] = mapped_column(Money)
+    loss_percentage: Mapped[float]
+    recovery_time_minutes: Mapped[int | None]
+    risk_metrics: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    created_at: Mapped[CreatedAt]

@@ -17,9 +17,16 @@ from seawall.core.errors import (
     NotFoundError,
     SeawallError,
 )
+from seawall.market.schemas import Rejected
 from seawall.portfolios.importers import csv
 from seawall.portfolios.importers.csv import check_history, parse_transactions, read_transactions
-from seawall.portfolios.schemas import ParsedTransactions, Transaction, TransactionType
+from seawall.portfolios.schemas import (
+    LotMethod,
+    ParsedRow,
+    ParsedTransactions,
+    Transaction,
+    TransactionType,
+)
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 HEADER = "date,type,asset,quantity,price_usd,fee_usd,notes\n"
@@ -292,11 +299,15 @@ def held(quantity: str = "1", day: int = 0, position: int = 7) -> Transaction:
     )
 
 
+def check(existing: list[Transaction], rows: tuple[ParsedRow, ...]) -> tuple[Rejected, ...]:
+    return check_history(existing, rows, LotMethod.FIFO).rejected
+
+
 def test_a_history_that_works_is_taken() -> None:
     found = parse(
         "2024-01-01,sell,BTC,1,120,,\n2023-01-01,buy,ETH,1,1,,\n2024-01-01,sell,ETH,1,1,,"
     )
-    assert check_history([held()], found.rows) == ()
+    assert check([held()], found.rows) == ()
 
 
 def test_every_sell_too_many_is_named_by_its_line() -> None:
@@ -306,7 +317,7 @@ def test_every_sell_too_many_is_named_by_its_line() -> None:
         "2024-02-01,sell,ETH,1,120,,\n"
         "2024-02-01,fee,BTC,0.5,,,\n"
     )
-    first, second = check_history([held()], found.rows)
+    first, second = check([held()], found.rows)
     assert (first.line, second.line) == (2, 4)
     assert "sell of 5 BTC on 2024-03-01T00:00:00Z: 5 BTC is asked, 0 BTC is held" in first.reason
     assert "1 ETH is asked, 0 ETH is held" in second.reason
@@ -315,15 +326,15 @@ def test_every_sell_too_many_is_named_by_its_line() -> None:
 def test_new_rows_apply_after_held_ones_of_the_same_time_and_in_their_order() -> None:
     sold = "2024-01-01,sell,BTC,1,120,,\n"
     bought = "2024-01-01,buy,BTC,1,100,,\n"
-    assert check_history([held()], parse(sold).rows) == ()
-    assert check_history([], parse(bought + sold).rows) == ()
-    (rejected,) = check_history([], parse(sold + bought).rows)
+    assert check([held()], parse(sold).rows) == ()
+    assert check([], parse(bought + sold).rows) == ()
+    (rejected,) = check([], parse(sold + bought).rows)
     assert rejected.line == 2
 
 
 def test_rows_that_break_what_is_held_already_are_a_conflict() -> None:
     found = parse("2023-12-31,deposit,USD,50,,,\n")
     with pytest.raises(ConflictError) as caught:
-        check_history([held()], found.rows)
+        check([held()], found.rows)
     assert "already held fails: buy of 1 BTC on 2024-01-01" in caught.value.message
     assert "every later buy and fee is paid from it" in caught.value.hint

@@ -5,10 +5,11 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 from seawall.core.errors import (
     ConflictError,
@@ -21,9 +22,11 @@ from seawall.core.errors import (
 from seawall.core.money import ZERO, parse_amount, plain
 from seawall.core.time import EPOCH, iso, parse_time
 from seawall.market.schemas import Rejected
-from seawall.portfolios.ledger import find_refused
+from seawall.portfolios.ledger import in_order, sift
 from seawall.portfolios.schemas import (
     CASH,
+    CheckedHistory,
+    LotMethod,
     ParsedRow,
     ParsedTransactions,
     Transaction,
@@ -66,25 +69,24 @@ def parse_transactions(data: bytes, now: datetime, what: str = "file") -> Parsed
 
 
 def check_history(
-    existing: Sequence[Transaction], rows: Iterable[ParsedRow]
-) -> tuple[Rejected, ...]:
-    """List the new rows that do not fit the whole history, existing transactions included.
+    existing: Sequence[Transaction], rows: Sequence[ParsedRow], method: LotMethod
+) -> CheckedHistory:
+    """Find the new rows that do not fit the whole history, existing transactions included.
 
     Of equal times the existing ones apply first, then the new ones in their order.
 
     Raises:
         ConflictError: the new rows fit, but an existing transaction no longer does.
     """
-    first = 1 + max((each.position for each in existing), default=-1)
-    lines = {}
-    added = []
-    for position, row in enumerate(rows, start=first):
-        lines[position] = row.line
-        added.append(replace(row.transaction, position=position))
-    refused = find_refused([*existing, *added])
-    rejected = sorted(
-        (lines[each.position], str(error)) for each, error in refused if each.position in lines
+    # The ids are given here, for a file may be read once and go into several portfolios.
+    named = tuple(
+        ParsedRow(row.line, replace(row.transaction, id=uuid4()), row.fingerprint) for row in rows
     )
+    lines = {row.transaction.id: row.line for row in named}
+    together = [*in_order(existing), *(row.transaction for row in named)]
+    # Sorting leaves those of equal times as they stand.
+    state, refused = sift(sorted(together, key=lambda each: each.time), method)
+    rejected = sorted((lines[each.id], str(error)) for each, error in refused if each.id in lines)
     if refused and not rejected:
         error = refused[0][1]
         of_cash = error.details.get("short") == CASH
@@ -94,7 +96,7 @@ def check_history(
             hint=why + error.hint,
             details=error.details,
         )
-    return tuple(Rejected(line, reason) for line, reason in rejected)
+    return CheckedHistory(named, tuple(Rejected(line, reason) for line, reason in rejected), state)
 
 
 def _load(path: Path) -> bytes:

@@ -1,0 +1,1 @@
+"""Models, their forecasts and how these turned out."""

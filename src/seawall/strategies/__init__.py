@@ -1,0 +1,1 @@
+"""Strategies: their versions, backtests and performance."""

