@@ -49,10 +49,10 @@ bench: setup-bench ## Run every benchmark against its peer
 	$(BIN)/python -m benchmarks
 
 docs: setup-dev ## Write the generated reference pages
-	$(BIN)/python scripts/reference.py
+	$(BIN)/python -m scripts.reference
 
 docs-check: setup-dev ## Fail when a generated page is out of date
-	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python -m scripts.reference --check
 
 lock: $(VENV)/.core ## Lock the dependencies anew, with hashes and without addresses
 	@for group in build core dev bench; do \

@@ -17,7 +17,9 @@ MODULES = {
     "demo-warm": "command_line",
     "import-1m": "import_1m",
     "ingest-with-policies": "ageing",
+    "query-targets": "query_targets",
     "risk-one": "risk_one",
+    "rls-overhead": "rls_overhead",
 }
 """Which module measures which benchmarks, each in its function of the same name."""
 

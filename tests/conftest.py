@@ -107,7 +107,8 @@ def _new_location(access: Access) -> Iterator[Location]:
 
 
 def _migrate_by_copy(location: Location) -> None:
-    copy = f"CREATE DATABASE {location.name} TEMPLATE {TEMPLATE}"
+    # Through the log, as by default, it takes several times as long on a server without fsync.
+    copy = f"CREATE DATABASE {location.name} TEMPLATE {TEMPLATE} STRATEGY wal_log"
     asyncio.run(_command(location.maintenance_url, copy))
 
 

@@ -140,7 +140,7 @@ async def rewrite(admin: AsyncEngine, attack: Attack) -> Callable[..., Awaitable
                 row.update(changes)
             row["previous_hash"] = previous
             row["hash"] = previous = _written(row)
-        for row in rows[sequence - 1 :]:
+        for row in (each for each in rows if each["sequence"] >= sequence):
             values = ", ".join(f"{name} = :{name}" for name in (*changes, "previous_hash", "hash"))
             await attack(f"UPDATE audit_logs SET {values} WHERE id = :id", **row)  # noqa: S608 - ours
 

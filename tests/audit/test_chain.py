@@ -111,6 +111,14 @@ async def test_a_deleted_entry_is_missed(
     assert _named(found, alice)
 
 
+async def test_a_deleted_entry_is_missed_though_the_rest_was_computed_anew(
+    attack: Attack, rewrite: Callable[..., Awaitable[None]], verified: Verify, alice: UUID
+) -> None:
+    await attack(f"DELETE FROM audit_logs WHERE {OF_ALICE} 3", alice=alice)
+    await rewrite(alice, 4)
+    assert _places(await verified()) == [(Fault.MISSING, 3)]
+
+
 async def test_several_deleted_entries_are_missed_together(
     attack: Attack, verified: Verify, alice: UUID
 ) -> None:

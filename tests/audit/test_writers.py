@@ -22,13 +22,14 @@ async def _add_portfolio(session: AsyncSession, name: str) -> None:
     await session.execute(insert(Portfolio).values(name=name))
 
 
-async def _until_one_waits(engine: AsyncEngine) -> None:
+async def _until_one_waits(engine: AsyncEngine, kind: str) -> None:
     waiting = text(
-        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
-        " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE locktype = :kind AND NOT granted AND datname = current_database()"
     )
     async with asyncio.timeout(20), engine.connect() as connection:
-        while await connection.scalar(waiting) == 0:  # noqa: ASYNC110 - it tells nobody
+        while await connection.scalar(waiting, {"kind": kind}) == 0:
+            await connection.rollback()
             await asyncio.sleep(0.01)
 
 
@@ -61,7 +62,7 @@ async def test_writers_of_one_user_wait_and_follow_each_other(
     async with transaction(engine, alice) as first:
         await _add_portfolio(first, "first")
         waiting = asyncio.create_task(second())
-        await _until_one_waits(owner)
+        await _until_one_waits(owner, "advisory")
         await _add_portfolio(first, "first again")
     await waiting
     assert await _sequences(owner, alice) == list(range(1, 10))
@@ -88,6 +89,29 @@ async def test_many_writers_of_one_user_keep_one_chain(
     assert await _sequences(owner, bob) == list(range(1, 3 + 6 + 1))
     found = await verified()
     assert (found.is_intact, found.chains) == (True, 3)
+
+
+async def test_who_is_bound_to_nobody_waits_too_but_holds_no_locks(
+    engine: AsyncEngine, admin: AsyncEngine, verified: Verify, alice: UUID, bob: UUID
+) -> None:
+    """A program that ages everybody's rows writes to every chain in one transaction."""
+
+    async def rename() -> None:
+        async with transaction(engine, alice) as session:
+            await session.execute(insert(Portfolio).values(name="hers"))
+
+    async with admin.begin() as connection:
+        ages = text("UPDATE portfolios SET description = 'old' WHERE user_id IN (:one, :two)")
+        await connection.execute(ages, {"one": alice, "two": bob})
+        waiting = asyncio.create_task(rename())
+        await _until_one_waits(admin, "transactionid")
+        await connection.execute(ages, {"one": alice, "two": bob})
+        await connection.execute(text("UPDATE portfolios SET description = 'older'"))
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        assert await connection.scalar(text(f"{held} AND pid = pg_backend_pid()")) == 0
+    await waiting
+    assert await _sequences(admin, alice) == list(range(1, 10))
+    assert (await verified()).is_intact
 
 
 async def test_who_cannot_see_the_last_entry_has_to_try_again(

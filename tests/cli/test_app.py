@@ -35,6 +35,8 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "db migrate": ((), 0),
     "db psql": ((), 0),
     "db url": ((), 0),
+    "keys status": ((), 0),
+    "keys rotate": ((), 0),
     "doctor": ((), 0),
 }
 SLOW = {"demo"}

@@ -12,26 +12,21 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import asyncpg
-import orjson
 import pytest
-from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from seawall.core.settings import CacheSettings, Settings
+from seawall.core.settings import Settings
 from seawall.core.time import now
 from seawall.db.cache import Cache, events, follow, outage
-from seawall.db.cache.events import OUTDATED, outdated
 from seawall.db.cache.keys import (
     ACTIVE_STRATEGIES,
-    KEYS,
     PRICE,
     REFRESH_TOKEN,
     RISK_LIMITS,
     SESSION,
     STRATEGY,
-    OfRows,
     Slot,
 )
 from seawall.db.cache.values import (
@@ -43,22 +38,16 @@ from seawall.db.cache.values import (
     StrategyName,
 )
 from seawall.db.database import Location
-from seawall.db.engine import create_engine, libpq_url
+from seawall.db.engine import create_engine
 from seawall.db.session import transaction
-from seawall.identity.owner import OWNER_ID, ensure_owner
+from seawall.identity.owner import OWNER_ID
 
+MakeRows = Callable[[AsyncEngine], Awaitable[None]]
 Opener = Callable[..., Awaitable[Cache]]
 STRATEGY_ID, OTHER = UUID(int=5), UUID(int=6)
 TOKEN, REFRESH = (hashlib.sha256(each).digest() for each in (b"access", b"refresh"))
 BTC = PRICE(exchange="binance", symbol="BTC/USDT")
 
-ROWS = """
-    INSERT INTO strategies (id, name, type, timeframe, is_active)
-        VALUES (:strategy, 'trend', 'trend', 60, true);
-    INSERT INTO risk_limits (max_daily_loss) VALUES (1);
-    INSERT INTO user_sessions (token_hash, refresh_token_hash, expires_at, refresh_expires_at)
-        VALUES (:token, :refresh, now() + interval '1 day', now() + interval '2 days')
-"""
 STRATEGIES = {"strategies:active", f"strategy:{OWNER_ID}:{STRATEGY_ID}"}
 LIMITS = {f"risk_limits:{OWNER_ID}"}
 TOKENS = {SESSION(token_hash=TOKEN).name, REFRESH_TOKEN(token_hash=REFRESH).name}
@@ -139,17 +128,8 @@ async def change(engine: AsyncEngine, statement: str) -> None:
         await session.execute(text(statement))
 
 
-async def make_rows(engine: AsyncEngine) -> None:
-    given = {"strategy": STRATEGY_ID, "token": TOKEN, "refresh": REFRESH}
-    async with transaction(engine, OWNER_ID) as session:
-        await ensure_owner(session)
-        for statement in map(text, ROWS.split(";")):
-            named = {name: given[name] for name in statement.compile().params}
-            await session.execute(statement, named)
-
-
 @pytest.fixture
-async def engine(engine: AsyncEngine) -> AsyncEngine:
+async def engine(engine: AsyncEngine, make_rows: MakeRows) -> AsyncEngine:
     """An engine on a database with a row of each kind that is cached."""
     await make_rows(engine)
     return engine
@@ -174,7 +154,11 @@ async def followed(
 
 
 async def test_a_change_drops_what_it_outdates_and_nothing_else(
-    open_one: Opener, cache_settings: Settings, engine: AsyncEngine, admin: AsyncEngine
+    open_one: Opener,
+    cache_settings: Settings,
+    engine: AsyncEngine,
+    admin: AsyncEngine,
+    make_rows: MakeRows,
 ) -> None:
     for statement, names in CHANGES:
         cache = await open_one(cache_settings)
@@ -191,83 +175,6 @@ async def test_a_change_drops_what_it_outdates_and_nothing_else(
             async with admin.begin() as connection:
                 await connection.execute(text("DELETE FROM users"))
         await make_rows(engine)
-
-
-async def _announced(engine: AsyncEngine, location: Location, *statements: str) -> list[str]:
-    """Return what is announced when these are committed, up to a marker of our own."""
-    heard: asyncio.Queue[str] = asyncio.Queue()
-    listener = await asyncpg.connect(libpq_url(location.admin_url))
-    await listener.add_listener(events.CHANNEL, lambda *event: heard.put_nowait(event[-1]))
-    for statement in (*statements, "SELECT notify_cache('the end')"):
-        await change(engine, statement)
-    found = []
-    async with asyncio.timeout(20):
-        while (each := await heard.get()) != '["the end"]':
-            found.append(each)
-    await listener.close()
-    return found
-
-
-async def test_what_changes_nothing_that_is_cached_is_not_announced(
-    engine: AsyncEngine, location: Location
-) -> None:
-    over = "UPDATE user_sessions SET revoked_at = now() WHERE refresh_expires_at < now()"
-    expired = """
-        INSERT INTO user_sessions (token_hash, created_at, expires_at)
-        VALUES (sha256('x'), now() - interval '2 days', now() - interval '1 day')
-    """
-    touches = (
-        "UPDATE user_sessions SET last_accessed_at = now()",
-        "UPDATE users SET last_login_at = now(), status = status",
-    )
-    undone = "DO $$ BEGIN DELETE FROM strategies; RAISE 'no'; EXCEPTION WHEN OTHERS THEN END $$"
-    assert await _announced(engine, location, expired, over, *touches, undone) == []
-
-
-async def test_announcements_hold_ids_alone(engine: AsyncEngine, location: Location) -> None:
-    statements = [
-        "INSERT INTO strategies (name, type, timeframe) VALUES ('secret name', 'x', 1)",
-        "UPDATE risk_limits SET max_daily_loss = 12345",
-        "UPDATE user_sessions SET revoked_at = now(), device_name = 'secret name'",
-    ]
-    found = [orjson.loads(each) for each in await _announced(engine, location, *statements)]
-    (strategy, limits, session) = found
-    assert strategy[:2] == ["strategies", str(OWNER_ID)]
-    assert str(UUID(strategy[2])) == strategy[2]
-    assert limits == ["risk_limits", str(OWNER_ID)]
-    # Neither finds a session in the database.
-    assert session[0] == "user_sessions"
-    assert session[1:] == [hashlib.sha256(each).hexdigest() for each in (TOKEN, REFRESH)]
-
-
-async def test_every_entry_that_repeats_rows_has_its_triggers(admin: AsyncEngine) -> None:
-    ids = {"user_sessions": ("a", "b"), "strategies": ("a", "b"), "risk_limits": ("a",)}
-    reached = {slot.entry for table in OUTDATED for slot in OUTDATED[table](*ids[table])}
-    assert reached == {key for key in KEYS if isinstance(key, OfRows)}
-    async with admin.connect() as connection:
-        tables = await connection.scalars(
-            text("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'notify_cache'")
-        )
-        assert set(tables) == {*OUTDATED, "users"}
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        "",
-        "garbage",
-        "{}",
-        "[]",
-        "null",
-        '["users"]',
-        '["risk_limits"]',
-        '["risk_limits", "a", "b"]',
-        '[["risk_limits"]]',
-        '["user_sessions"]',
-    ],
-)
-def test_what_is_no_announcement_outdates_nothing(garbage: str) -> None:
-    assert outdated(garbage) == ()
 
 
 async def test_what_is_no_announcement_does_no_harm(followed: Cache, engine: AsyncEngine) -> None:
@@ -372,22 +279,25 @@ async def _end_listeners(admin: AsyncEngine) -> None:
         assert any(ended)
 
 
+@pytest.fixture(params=["at once", "when it is asked"])
+def connection_dies(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How it is seen that a connection is lost."""
+    monkeypatch.setattr(events, "RETRY", 0.5)
+    monkeypatch.setattr(events, "HEARTBEAT", 60 if request.param == "at once" else 0.1)
+    if request.param != "at once":
+        monkeypatch.setattr(asyncpg.Connection, "add_termination_listener", lambda *_: None)
+
+
+@pytest.mark.usefixtures("connection_dies")
 async def test_nothing_outdated_survives_a_lost_connection(
-    followed: Cache,
-    admin: AsyncEngine,
-    engine: AsyncEngine,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    followed: Cache, admin: AsyncEngine, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(events, "RETRY", 0.5)
     everything = await fill(followed)
     await _end_listeners(admin)
-
     await until(partial(trusts, followed, wanted=False))
     assert await kept(followed, everything) == {BTC.name}
     await change(engine, "UPDATE risk_limits SET max_daily_loss = 7")
-
     await until(partial(trusts, followed))
     assert await kept(followed, everything) == {BTC.name}
     await fill(followed)
@@ -443,12 +353,15 @@ async def test_who_stops_following_trusts_no_more_and_leaves_nothing(
 
 
 async def test_nothing_outdated_survives_a_lost_cache(
-    open_one: Opener, valkey: Any, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    open_one: Opener,
+    server_settings: Settings,
+    valkey: Any,
+    engine: AsyncEngine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(events, "RETRY", 0.05)
     monkeypatch.setattr(outage, "PAUSE", 0.1)
-    url = SecretStr(f"unix://{valkey.unix_socket_path}")
-    cache = await open_one(Settings(cache=CacheSettings(url=url)))
+    cache = await open_one(server_settings)
     async with follow(cache, engine):
         everything = await fill(cache)
         with Redis(unix_socket_path=str(valkey.unix_socket_path)) as client:

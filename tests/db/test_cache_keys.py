@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.db.cache import keys
@@ -27,6 +27,7 @@ from seawall.db.cache.values import (
     StrategyName,
 )
 
+UNHURRIED = settings(deadline=None)
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
 HASH = hashlib.sha256(b"a token").digest()
 OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda it: timezone(timedelta(minutes=it)))
@@ -114,6 +115,7 @@ def test_names_are_those_of_the_designs() -> None:
     ]
 
 
+@UNHURRIED
 @given(*[st.text()] * 4)
 def test_different_parts_make_different_names(a: str, b: str, c: str, d: str) -> None:
     one, other = (keys.PRICE(exchange=x, symbol=y).name for x, y in ((a, b), (c, d)))
@@ -155,6 +157,7 @@ def assert_in_utc(value: object) -> None:
         assert value.tzinfo is UTC
 
 
+@UNHURRIED
 @given(st.data())
 @pytest.mark.parametrize("entry", VALUES, ids=lambda it: it.template)
 def test_values_come_back_exactly(entry: Entry[Any], data: st.DataObject) -> None:
@@ -166,6 +169,7 @@ def test_values_come_back_exactly(entry: Entry[Any], data: st.DataObject) -> Non
         assert_in_utc(asdict(found))
 
 
+@UNHURRIED
 @given(AMOUNTS)
 def test_decimals_keep_every_digit(amount: Decimal) -> None:
     found = keys.PRICE.decode(keys.PRICE.encode(CachedPrice(amount, MOMENT)))

@@ -4,7 +4,9 @@ import io
 import logging
 import traceback
 
+import asyncpg
 import pytest
+import sqlalchemy
 from rich.console import Console
 from rich.traceback import Traceback
 from sqlalchemy import Executable, insert, text, update
@@ -20,6 +22,8 @@ from seawall.identity.tables import User
 from seawall.market.tables import Asset
 
 CANARY = "canary-4711"
+HIDDEN = ("canary", "bracket", "47114711")
+WRONG = (CANARY, CANARY + " (a bracket)\nand a line", 4711_4711)
 ADD_USER = text(
     "INSERT INTO users (id, username, password_hash) VALUES (:id, :username, :password_hash)"
 )
@@ -28,9 +32,10 @@ ADD_USER = text(
 def told(error: BaseException) -> str:
     """Return everything that could be printed of an error."""
     screen = Console(file=io.StringIO(), width=500)
-    screen.print(
-        Traceback.from_exception(type(error), error, error.__traceback__, width=500, extra_lines=0)
+    shown = Traceback.from_exception(
+        type(error), error, error.__traceback__, width=500, suppress=[sqlalchemy, asyncpg]
     )
+    screen.print(shown)
     assert isinstance(screen.file, io.StringIO)
     found = [*traceback.format_exception(error), screen.file.getvalue()]
     seen: BaseException | None = error
@@ -92,13 +97,13 @@ async def test_a_key_of_an_open_table_is_repeated(engine: AsyncEngine) -> None:
 
 async def test_an_argument_of_the_wrong_type_is_not_repeated(engine: AsyncEngine) -> None:
     """As when a secret is stored and the sealing was forgotten."""
-    for wrong in (CANARY, CANARY + " (a bracket)\nand a line", 4711_4711):
+    for wrong in WRONG:
         with pytest.raises(Exception, match="invalid input for query argument") as caught:
             async with transaction(engine, OWNER_ID) as session:
                 await session.execute(update(User).values(first_name=wrong))
         said = told(caught.value)
         assert "argument $1: (not shown) (" in said
-        assert not [part for part in ("canary", "bracket", "47114711") if part in said]
+        assert not [part for part in HIDDEN if part in said]
 
 
 async def test_parameters_are_in_no_error_and_no_log_of_ours(

@@ -161,7 +161,10 @@ async def test_days_outlive_the_rows_behind_them(engine: AsyncEngine, owner: Asy
     before = await _held(engine)
     async with owner.begin() as connection:
         await connection.execute(
-            text("UPDATE rollups SET keep = '30 days' WHERE table_name = 'price_history'")
+            text(
+                "UPDATE rollups SET keep = now() - interval '30 days'"
+                " WHERE table_name = 'price_history'"
+            )
         )
         await connection.execute(
             text("DELETE FROM price_history WHERE time < now() - interval '30 days'")

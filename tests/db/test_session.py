@@ -98,6 +98,31 @@ async def test_the_binding_ends_with_the_transaction_on_the_same_connection(
         await engine.dispose()
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+async def test_nothing_that_it_leaves_behind_is_there_for_the_next(
+    location: Location, end: str
+) -> None:
+    engine = create_engine(location.url)
+    async with transaction(engine, uuid4()) as session:
+        bound_on = await session.scalar(BACKEND)
+        for statement in (
+            "CREATE TEMP TABLE kept AS SELECT 1 AS it",
+            "DECLARE held CURSOR WITH HOLD FOR SELECT 1",
+            "SET search_path = pg_temp",
+            "SELECT set_config('app.user_id', gen_random_uuid()::text, false)",
+        ):
+            await session.execute(text(statement))
+        await getattr(session, end)()
+    async with engine.connect() as unbound:
+        assert await unbound.scalar(BACKEND) == bound_on
+        assert not await unbound.scalar(BOUND)
+        assert await unbound.scalar(text("SHOW search_path")) == '"$user", public'
+        assert await unbound.scalar(text("SHOW timezone")) == "UTC"
+        assert await unbound.scalar(text("SELECT count(*) FROM pg_cursors WHERE is_holdable")) == 0
+        assert await unbound.scalar(text("SELECT to_regclass('pg_temp.kept')")) is None
+    await engine.dispose()
+
+
 async def test_one_that_asks_nothing_leaves_no_binding_behind(location: Location) -> None:
     engine = create_engine(location.url)
     async with transaction(engine, uuid4()):

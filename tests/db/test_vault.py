@@ -210,9 +210,10 @@ async def test_a_check_value_proves_its_own_key_alone(
         "UPDATE encryption_keys SET id = id",
         "DELETE FROM encryption_keys",
         "TRUNCATE encryption_keys",
+        "SELECT list_tenants()",
     ],
 )
-async def test_the_application_cannot_forge_what_is_known_of_keys(
+async def test_the_application_may_neither_forge_keys_nor_list_tenants(
     engine: AsyncEngine, statement: str
 ) -> None:
     with pytest.raises(ForbiddenError, match="permission denied"):

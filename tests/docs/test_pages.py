@@ -2,9 +2,11 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 from seawall.cli.app import app
 from seawall.market.formats.registry import FORMATS
@@ -14,7 +16,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(?:#([^)]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 COMMAND = re.compile(r"(?:^|`|\$ |\s)seawall((?: (?!-)[a-z]+)+)", re.MULTILINE)
 VARIABLE = re.compile(r"\bSEAWALL_[A-Z_]+\b")
-MODULE = re.compile(r"`((?:core|db|quant|market|portfolios|risk|ops|cli|identity)/[\w/]+\.py)`")
+MODULE = re.compile(r"`((?!src|tests|scripts|benchmarks)[a-z]+/[\w/]+\.py)`")
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +49,36 @@ def test_links_lead_to_files_and_headings(pages: dict[Path, str]) -> None:
 
 def test_the_index_links_every_page(root: Path, pages: dict[Path, str]) -> None:
     index = root / "docs" / "index.md"
-    linked = {(index.parent / target).resolve() for target, _ in LINK.findall(pages[index])}
+    lists = [index, root / "docs" / "reference" / "tables.md"]
+    linked = {
+        (page.parent / target).resolve()
+        for page in lists
+        for target, _ in LINK.findall(pages[page])
+    }
     within = {path for path in pages if path.is_relative_to(root / "docs")} - {index}
     assert within <= linked
 
 
-def known_commands() -> set[str]:
-    names = {command.name or "" for command in app.registered_commands}
-    for group in app.registered_groups:
-        assert group.typer_instance is not None
-        names.add(group.name or "")
-        commands = group.typer_instance.registered_commands
-        names |= {f"{group.name} {command.name}" for command in commands}
-    return names
+def commands_of(group: typer.Typer, *above: str) -> Iterator[tuple[str, ...]]:
+    for command in group.registered_commands:
+        yield (*above, command.name or "")
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from commands_of(inner.typer_instance, *above, inner.name or "")
 
 
 def test_commands_that_are_named_exist(pages: dict[Path, str]) -> None:
-    known = known_commands()
+    known = set(commands_of(app))
+    groups = {command[:length] for command in known for length in range(1, len(command))}
     seen = set()
     for path, text in pages.items():
         for words in COMMAND.findall(text):
-            group_and_command = " ".join(words.split()[:2])
-            seen.add(group_and_command)
-            # The words after a command of no group are its line's own.
-            is_known = group_and_command in known or words.split()[0] in {"demo", "doctor"}
-            assert is_known, f"{path.name}: seawall{words}"
-    assert known - {"market", "portfolio", "risk", "db"} <= seen
+            named = tuple(words.split())
+            # What follows a command is its line's own.
+            found = {command for command in known if named[: len(command)] == command}
+            assert found or named in groups, f"{path.name}: seawall{words}"
+            seen |= found
+    assert known == seen
 
 
 def test_settings_that_are_named_exist(root: Path, pages: dict[Path, str]) -> None:

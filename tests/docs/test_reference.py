@@ -1,6 +1,7 @@
 """The generated pages are those that the code writes, and drift is noticed."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,18 +10,23 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from sqlalchemy import text
 
 from seawall.cli.exits import EXIT_CODES
 from seawall.core.settings import Settings
 from seawall.db import migrate
 from seawall.db.base import Base
+from seawall.db.database import Location
+from seawall.db.engine import create_engine
+from seawall.db.series import SERIES
 from seawall.market.formats.registry import FORMATS
 from seawall.quant.metrics.registry import REGISTRY
 
 
 def generate(root: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(root / "scripts" / "reference.py"), *options],
+        [sys.executable, "-m", "scripts.reference", *options],
+        cwd=root,
         capture_output=True,
         text=True,
         check=False,
@@ -30,6 +36,17 @@ def generate(root: Path, *options: str, **environment: str) -> subprocess.Comple
 
 def read(root: Path, name: str) -> str:
     return (root / "docs" / "reference" / name).read_text(encoding="utf-8")
+
+
+def sections(root: Path) -> dict[str, str]:
+    """Return what stands under each heading of the domains' pages."""
+    folder = root / "docs" / "reference" / "tables"
+    heading = re.compile(r"^## `(\w+)`$", re.MULTILINE)
+    found: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        _, *parts = heading.split(path.read_text(encoding="utf-8"))
+        found |= dict(zip(parts[::2], parts[1::2], strict=True))
+    return found
 
 
 @pytest.fixture
@@ -47,13 +64,14 @@ def test_drift_fails_and_says_how_to_mend_it(root: Path, copy: Path) -> None:
     spoilt = copy / "settings.md"
     spoilt.write_text(spoilt.read_text().replace("SEAWALL_HOME", "SEAWALL_HOUSE"))
     (copy / "metrics.md").unlink()
-    (copy / "leftover.md").write_text("nothing writes this\n")
+    (copy / "tables" / "leftover.md").write_text("nothing writes this\n")
 
     done = generate(root, "--check", "--folder", str(copy))
 
     assert done.returncode == 1
     named = [line.split()[0] for line in done.stderr.splitlines() if "differs" in line]
-    assert [Path(each).name for each in named] == ["metrics.md", "settings.md", "leftover.md"]
+    drifted = [Path(each).relative_to(copy).as_posix() for each in named]
+    assert drifted == ["metrics.md", "settings.md", "tables/leftover.md"]
     assert "make docs" in done.stderr
     assert "SEAWALL_HOUSE" in spoilt.read_text(), "a check must not write"
 
@@ -64,10 +82,14 @@ def test_pages_do_not_depend_on_who_writes_them(root: Path, tmp_path: Path) -> N
     generate(
         root, "--folder", str(narrow), COLUMNS="40", TYPER_USE_RICH="0", HOME=str(tmp_path), TZ="X"
     )
-    pages = sorted(path.name for path in wide.iterdir())
-    assert pages == sorted(path.name for path in (root / "docs" / "reference").glob("*.md"))
+    pages = pages_in(wide)
+    assert pages == pages_in(root / "docs" / "reference")
     for name in pages:
         assert (wide / name).read_bytes() == (narrow / name).read_bytes()
+
+
+def pages_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.md"))
 
 
 def variables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str]]:
@@ -91,14 +113,107 @@ def test_every_setting_is_documented(root: Path) -> None:
 def test_every_metric_format_table_and_exit_code_is_described(root: Path) -> None:
     migrate.head()
     metrics, formats = read(root, "metrics.md"), read(root, "formats.md")
-    tables, commands = read(root, "tables.md"), read(root, "cli.md")
+    tables, commands = sections(root), read(root, "cli.md")
     for slug, metric in REGISTRY.items():
         assert f"## `{slug}`: {metric.name}" in metrics
         assert metric.source in metrics
     for form in FORMATS:
         assert f"| `{form.name}` |" in formats
     for name in Base.metadata.tables:
-        assert f"### `{name}`" in tables
+        assert f"`{name}`](tables/" in read(root, "tables.md")
+        assert "\nConstraints:\n" in tables[name]
     for family, number in EXIT_CODES.items():
         assert f"| {number} |" in commands
         assert f"`{family.__name__}`" in commands
+
+
+OF_MIGRATIONS = {"series", "rollups", "alembic_version"} | {
+    rollup.name for series in SERIES for rollup in series.rollups
+}
+"""What no domain declares as a table."""
+RIGHTS = """
+    SELECT relname, privilege_type || coalesce(' (' || string_agg(attname, ', '
+        ORDER BY attname COLLATE "C") || ')', '')
+    FROM (
+        SELECT oid, NULL::name AS attname, relacl AS acl FROM pg_class
+        UNION ALL SELECT attrelid, attname, attacl FROM pg_attribute
+    ) AS held JOIN pg_class USING (oid), aclexplode(acl) given
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+        AND given.grantee = 'seawall_app'::regrole
+    GROUP BY relname, privilege_type, attname IS NULL
+"""
+TRIGGERS = """
+    SELECT relname, tgname, proname FROM pg_trigger
+    JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid
+    WHERE NOT tgisinternal AND pg_class.relnamespace = 'public'::regnamespace
+        AND pg_proc.pronamespace = 'public'::regnamespace AND tgname <> 'note_change'
+"""
+
+
+def test_the_page_of_a_domain_tells_what_each_of_its_tables_is_for(root: Path) -> None:
+    named = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+    told = {
+        path.stem: set(named.findall(path.read_text(encoding="utf-8")))
+        for path in (root / "docs" / "domains").glob("*.md")
+    }
+    assert told == {
+        path.stem: set(re.findall(r"^## `(\w+)`$", path.read_text(encoding="utf-8"), re.MULTILINE))
+        for path in (root / "docs" / "reference" / "tables").glob("*.md")
+    }
+
+
+def in_order(right: str) -> str:
+    """Sort the columns that a right is limited to."""
+    privilege, *columns = re.findall(r"\w+", right)
+    return f"{privilege} ({', '.join(sorted(columns))})" if columns else privilege
+
+
+async def test_rights_and_triggers_are_those_of_a_migrated_database(
+    root: Path, module_location: Location
+) -> None:
+    engine = create_engine(module_location.url, pooled=False)
+    async with engine.connect() as connection:
+        rights = {tuple(row) for row in await connection.execute(text(RIGHTS))}
+        triggers = {tuple(row) for row in await connection.execute(text(TRIGGERS))}
+    await engine.dispose()
+    pages = sections(root)
+    said = {
+        (name, in_order(right))
+        for name, page in pages.items()
+        for found in re.findall(r"^\| The application may \| (.+) \|$", page, re.MULTILINE)
+        for right in re.findall(r"[A-Z]{2,}(?: \([^)]+\))?", found)
+    }
+    assert said == {(name, right) for name, right in rights if name not in OF_MIGRATIONS}
+    assert {
+        (name, *found)
+        for name, page in pages.items()
+        for found in re.findall(r"^- `(\w+)` (?:BEFORE|AFTER)[^:]+: `(\w+)`$", page, re.MULTILINE)
+    } == triggers
+
+
+async def test_functions_and_views_are_those_of_a_migrated_database(
+    root: Path, module_location: Location
+) -> None:
+    engine = create_engine(module_location.url, pooled=False)
+    async with engine.connect() as connection:
+        functions = await connection.execute(
+            text(
+                "SELECT proname, grantee::regrole::text, prosecdef FROM pg_proc,"
+                " aclexplode(proacl) WHERE pronamespace = 'public'::regnamespace"
+                " AND grantee::regrole::text IN ('seawall_app', 'seawall_worker')"
+            )
+        )
+        called = {tuple(row) for row in functions}
+        views = await connection.scalars(
+            text(
+                "SELECT relname FROM pg_class WHERE relkind = 'v'"
+                " AND 'security_invoker=true' = ANY (reloptions)"
+            )
+        )
+        made = set(views)
+    await engine.dispose()
+    said = re.findall(
+        r"^\| `(\w+)\(.*\)` \| `(\w+)` \| (.+) \|$", read(root, "tables.md"), re.MULTILINE
+    )
+    assert {(name, role, runs.endswith("a door")) for name, role, runs in said} == called
+    assert {name for name, page in sections(root).items() if "\nA view," in page} == made

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID
 from seawall.market.calendar import is_trading_day
-from seawall.market.coverage import ABSENT, NOT_IMPORTED, Coverage, list_coverage
+from seawall.market.coverage import Coverage, list_coverage
+from seawall.market.gaps import ABSENT, NOT_IMPORTED
 from seawall.market.ingest import ingest
 from seawall.market.schemas import ParsedFile
 from seawall.market.tables import DataGap

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.market.coverage import find_gaps, find_index_gaps
+from seawall.market.gaps import find_gaps, find_index_gaps
 from seawall.market.schemas import Timeframe
 
 HOUR = Timeframe(3600)

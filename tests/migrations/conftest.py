@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.db import migrate
-from seawall.db.database import Location
-from seawall.db.engine import create_engine
+from seawall.db.database import Location, open_admin
+from seawall.db.engine import OWNER_ROLE, create_engine
+from seawall.db.session import raw_connection
 
 Schema = dict[str, list[str]]
 Dump = Callable[[AsyncEngine], Awaitable[Schema]]
+Faults = Callable[..., Awaitable[set[str]]]
 
 # ruff: noqa: S608 - the queries are put together from constants alone
 
@@ -47,6 +49,53 @@ _CATALOGUE = {
         FROM pg_proc it WHERE pronamespace = {_PUBLIC} AND prokind = 'f' AND {_OWN}
     """,
 }
+
+# What rules of the schema are written with: all of it that is ours; its tables with the column
+# that tells whose a row is; the tables that have to do with users, whatever the code says of them;
+# columns, foreign keys and functions.
+_OURS = f"""
+    WITH ours AS (
+        SELECT it.*, it.oid::regclass::text AS name FROM pg_class it
+        WHERE relnamespace = {_PUBLIC} AND {_OWN}
+    ), tables AS (
+        SELECT *, CASE name WHEN 'users' THEN 'id' ELSE 'user_id' END::name AS owner_column
+        FROM ours WHERE relkind IN ('r', 'p') AND NOT relispartition
+    ), tenants AS (
+        SELECT * FROM tables WHERE name = 'users' OR relrowsecurity
+            OR EXISTS (SELECT FROM pg_policy WHERE polrelid = tables.oid)
+            OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = tables.oid AND attname = 'user_id')
+    ), columns AS (
+        SELECT pg_attribute.*, pg_get_expr(adbin, adrelid) AS preset
+        FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE attnum > 0 AND NOT attisdropped
+    ), keys AS (
+        SELECT pg_constraint.*, parent.oid IN (SELECT oid FROM tenants) AS to_tenant,
+            child.owner_column AS child_owner, parent.owner_column AS parent_owner
+        FROM pg_constraint JOIN tables child ON child.oid = conrelid
+        JOIN tables parent ON parent.oid = confrelid WHERE contype = 'f'
+    ), functions AS (
+        SELECT it.*, it.oid::regprocedure::text AS name FROM pg_proc it
+        WHERE pronamespace = {_PUBLIC} AND {_OWN}
+    )
+"""
+
+
+@pytest.fixture
+async def faults(module_location: Location) -> AsyncIterator[Faults]:
+    """Change the schema as its owner, return what a rule then names, and undo it all."""
+    async with open_admin(module_location) as engine, AsyncSession(engine) as session:
+
+        async def find(rule: str, *changes: str) -> set[str]:
+            connection = await raw_connection(session)
+            await connection.execute(f"SET LOCAL ROLE {OWNER_ROLE}")
+            for change in changes:
+                await connection.execute(change)
+            await connection.execute("RESET ROLE")
+            named = {row[0] for row in await connection.fetch(_OURS + rule)}
+            await session.rollback()
+            return named
+
+        yield find
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ async def test_every_index_has_one_name_in_code_and_database(session: AsyncSessi
             " AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)"
         )
     )
-    assert {(table, name) for table, name in rows} == expected
+    assert {(table, name) for table, name in rows if table not in MACHINERY} == expected
 
 
 async def test_checks_say_the_same_in_code_and_database(admin: AsyncEngine, dump: Dump) -> None:

@@ -1,11 +1,11 @@
 """Users with secrets, sealed as the application seals them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.crypto import Place, seal
@@ -13,6 +13,7 @@ from seawall.core.keys import KeyStore
 from seawall.core.settings import Settings, load_settings
 from seawall.db.base import Base
 from seawall.db.database import Location
+from seawall.db.engine import create_engine
 from seawall.db.session import transaction
 from seawall.db.vault import Vault
 from seawall.identity.tables import User
@@ -24,7 +25,8 @@ SEALED = {
     "exchange_connections": ("api_key_encrypted", "api_secret_encrypted", "passphrase_encrypted"),
 }
 Admit = Callable[..., Awaitable[None]]
-ReadAll = Callable[..., Awaitable[dict[str, str]]]
+ReadAll = Callable[..., Awaitable[str]]
+KeyIds = Callable[[], Awaitable[set[str]]]
 
 
 @pytest.fixture
@@ -94,18 +96,42 @@ def change_secrets(engine: AsyncEngine, vault: Vault) -> Admit:
 
 @pytest.fixture
 def read_all(engine: AsyncEngine, vault: Vault) -> ReadAll:
-    """Open every secret of a user."""
+    """Open every secret of a user, and return what they have in common."""
 
-    async def read(user: UUID, *, with_vault: Vault = vault) -> dict[str, str]:
-        found = {}
+    async def read(user: UUID, *, with_vault: Vault = vault) -> str:
+        found = set()
         async with transaction(engine, user) as session:
             for name, columns in SEALED.items():
                 wanted = (getattr(OWNERS[name], column) for column in columns)
                 row = (await session.execute(select(*wanted))).one()
                 for column, sealed in zip(columns, row, strict=True):
-                    place = Place(name, column, user, user)
-                    opened = with_vault.open(sealed, place).get_secret_value()
-                    found[f"{name}.{column}"] = opened
-        return found
+                    opened = with_vault.open(sealed, Place(name, column, user, user))
+                    found.add(opened.get_secret_value().removesuffix(f" {column}"))
+        (secret,) = found
+        return secret
+
+    return read
+
+
+@pytest.fixture
+async def admin(location: Location) -> AsyncIterator[AsyncEngine]:
+    """An engine that sees every user's rows."""
+    made = create_engine(location.admin_url, role=None, pooled=False)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+def key_ids(admin: AsyncEngine) -> KeyIds:
+    """Return the ids of the keys that anything is sealed with, as the rows themselves tell."""
+
+    async def read() -> set[str]:
+        found: set[str] = set()
+        async with admin.connect() as connection:
+            for name, columns in SEALED.items():
+                for column in columns:
+                    key_id = func.encode(func.substr(getattr(OWNERS[name], column), 5, 8), "hex")
+                    found |= set(await connection.scalars(select(key_id)))
+        return found - {None}
 
     return read

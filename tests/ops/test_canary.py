@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -28,7 +28,7 @@ from seawall.core.crypto import Place, rewrap, seal
 from seawall.core.keys import KeyStore
 from seawall.core.settings import Settings
 from seawall.db.database import Location, embedded_server
-from seawall.db.engine import create_engine, libpq_url
+from seawall.db.engine import libpq_url
 from seawall.db.session import transaction
 from seawall.db.vault import Vault
 from seawall.identity.tables import User
@@ -47,14 +47,6 @@ LOUD = {
 }
 
 Admit = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-async def admin(location: Location) -> AsyncIterator[AsyncEngine]:
-    """An engine that sees every user's rows."""
-    made = create_engine(location.admin_url, role=None, pooled=False)
-    yield made
-    await made.dispose()
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """Changing the encryption key: complete, while others work, and whatever interrupts it."""
 
-import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from importlib import import_module
-from itertools import count
 from pathlib import Path
 from pkgutil import walk_packages
 from uuid import UUID
@@ -21,15 +19,15 @@ from seawall.core.errors import ConflictError, ForbiddenError, InvalidError, Una
 from seawall.core.keys import KeyStore, as_key
 from seawall.core.settings import EncryptionSettings, Settings
 from seawall.db import rotation
-from seawall.db.database import Location, open_database
-from seawall.db.engine import create_engine
+from seawall.db.database import open_database
 from seawall.db.session import transaction
 from seawall.db.vault import Vault
 from seawall.ops import keys
 from seawall.portfolios.tables import ExchangeConnection
 
 Admit = Callable[..., Awaitable[None]]
-ReadAll = Callable[..., Awaitable[dict[str, str]]]
+ReadAll = Callable[..., Awaitable[str]]
+KeyIds = Callable[[], Awaitable[set[str]]]
 
 ADA, BOB, EVE = (UUID(int=number) for number in (101, 102, 103))
 USERS = (ADA, BOB, EVE)
@@ -44,12 +42,9 @@ def _quietly(step: str, done: int, total: int) -> None:
     assert 0 <= done <= total
 
 
-@pytest.fixture
-async def admin(location: Location) -> AsyncIterator[AsyncEngine]:
-    """An engine that sees every user's rows."""
-    made = create_engine(location.admin_url, role=None, pooled=False)
-    yield made
-    await made.dispose()
+async def _is_retired(settings: Settings, key_id: str) -> bool:
+    (found,) = [key for key in (await keys.status(settings)).keys if key.id == key_id]
+    return found.retired_at is not None
 
 
 @pytest.fixture
@@ -63,27 +58,11 @@ async def people(admit: Admit, admin: AsyncEngine) -> tuple[UUID, ...]:
     return USERS
 
 
-async def _key_ids(admin: AsyncEngine) -> set[str]:
-    """Return the ids of the keys that anything is sealed with, as the rows themselves tell."""
-    found: set[str] = set()
-    async with admin.connect() as connection:
-        for column in COLUMNS:
-            table, _, name = column.partition(".")
-            key_id = f"SELECT DISTINCT encode(substr({name}, 5, 8), 'hex') FROM {table}"  # noqa: S608
-            found |= set(await connection.scalars(text(f"{key_id} WHERE {name} IS NOT NULL")))
-    return found
-
-
-def _expected(user: UUID, secret: str | None = None) -> dict[str, str]:
-    said = secret or f"secret of {user.int}"
-    return {column: f"{said} {column.partition('.')[2]}" for column in COLUMNS}
-
-
 async def test_everything_is_sealed_with_the_new_key_and_the_former_is_retired(
-    settings: Settings, people: tuple[UUID, ...], admin: AsyncEngine, read_all: ReadAll
+    settings: Settings, people: tuple[UUID, ...], key_ids: KeyIds, read_all: ReadAll
 ) -> None:
     former = KeyStore(settings).read()
-    assert await read_all(ADA) == _expected(ADA)
+    assert await read_all(ADA) == f"secret of {ADA.int}"
     done = await keys.rotate(settings, _quietly)
     present = KeyStore(settings).read()
     assert done.key_id == present.current.id
@@ -91,10 +70,10 @@ async def test_everything_is_sealed_with_the_new_key_and_the_former_is_retired(
     assert done.users == len(people)
     assert done.wrapped == dict.fromkeys(COLUMNS, len(people))
     assert present.keys == (present.current, *former.keys)
-    assert await _key_ids(admin) == {present.current.id}
+    assert await key_ids() == {present.current.id}
     for user in people:
         # By a process that has known only the former key so far.
-        assert await read_all(user) == _expected(user)
+        assert await read_all(user) == f"secret of {user.int}"
     found = await keys.status(settings)
     assert found.origin == str(KeyStore(settings).path)
     newer, older = found.keys
@@ -112,7 +91,7 @@ async def test_many_rows_of_a_user_are_taken_in_batches(
     settings: Settings,
     people: tuple[UUID, ...],
     engine: AsyncEngine,
-    admin: AsyncEngine,
+    key_ids: KeyIds,
     monkeypatch: pytest.MonkeyPatch,
     batch: int,
 ) -> None:
@@ -135,16 +114,16 @@ async def test_many_rows_of_a_user_are_taken_in_batches(
     done = await keys.rotate(settings, _quietly)
     assert done.wrapped["exchange_connections.api_key_encrypted"] == len(people) + 5
     assert done.wrapped["exchange_connections.passphrase_encrypted"] == len(people)
-    assert await _key_ids(admin) == {done.key_id}
+    assert await key_ids() == {done.key_id}
 
 
 async def test_a_second_rotation_makes_a_third_key(
-    settings: Settings, people: tuple[UUID, ...], admin: AsyncEngine
+    settings: Settings, people: tuple[UUID, ...], key_ids: KeyIds
 ) -> None:
     first = await keys.rotate(settings, _quietly)
     second = await keys.rotate(settings, _quietly)
     assert second.retired == (first.key_id,)
-    assert await _key_ids(admin) == {second.key_id}
+    assert await key_ids() == {second.key_id}
     assert len(KeyStore(settings).read().keys) == len(people)
 
 
@@ -176,7 +155,7 @@ class Interruption(BaseException):
 async def test_an_interrupted_rotation_is_finished_by_the_next(
     settings: Settings,
     people: tuple[UUID, ...],
-    admin: AsyncEngine,
+    key_ids: KeyIds,
     read_all: ReadAll,
     steps: int,
 ) -> None:
@@ -191,109 +170,39 @@ async def test_an_interrupted_rotation_is_finished_by_the_next(
     if steps < 8:
         with pytest.raises(Interruption):
             await keys.rotate(settings, interrupt)
-        assert not await _retired(admin, former)
+        assert not await _is_retired(settings, former)
     else:
         await keys.rotate(settings, interrupt)
-        assert await _retired(admin, former)
+        assert await _is_retired(settings, former)
     new = KeyStore(settings).read().current.id
     for user in people:
-        assert await read_all(user) == _expected(user)
+        assert await read_all(user) == f"secret of {user.int}"
     if steps < 8:
         done = await keys.rotate(settings, _quietly)
         assert (done.key_id, done.retired) == (new, (former,))
         assert sum(done.wrapped.values()) == len(COLUMNS) * (3 - min(steps, 3))
-    assert await _key_ids(admin) == {new}
+    assert await key_ids() == {new}
     assert len(KeyStore(settings).read().keys) == 2
 
 
-async def _retired(admin: AsyncEngine, key_id: str) -> bool:
-    async with admin.connect() as connection:
-        question = text("SELECT retired_at IS NOT NULL FROM encryption_keys WHERE id = :id")
-        return bool(await connection.scalar(question, {"id": key_id}))
-
-
-class Application:
-    """Processes that go on reading and writing until they are told to stop."""
-
-    def __init__(self, settings: Settings, admit: Admit, change: Admit, read: ReadAll) -> None:
-        self._settings, self._admit, self._change, self._read = settings, admit, change, read
-        self.latest: dict[UUID, str] = {}
-        self.reads = 0
-        self.stopped = False
-
-    async def admit(self, users: Iterable[UUID]) -> None:
-        for user in users:
-            await self._admit(user, f"secret of {user.int}")
-            self.latest[user] = f"secret of {user.int}"
-            await asyncio.sleep(0.01)
-            if self.stopped:
-                return
-
-    async def write(self, users: Sequence[UUID]) -> None:
-        own = Vault(KeyStore(self._settings))
-        for number in count():
-            user = users[number % len(users)]
-            await self._change(user, f"change {number}", with_vault=own)
-            self.latest[user] = f"change {number}"
-            await asyncio.sleep(0.01)
-            if self.stopped:
-                return
-
-    async def read(self, users: Sequence[UUID]) -> None:
-        own = Vault(KeyStore(self._settings))
-        while not self.stopped:
-            for user in users:
-                assert await self._read(user, with_vault=own) == _expected(user, self.latest[user])
-                self.reads += 1
-
-
-async def test_others_read_and_write_meanwhile(
-    settings: Settings,
-    admin: AsyncEngine,
-    admit: Admit,
-    change_secrets: Admit,
-    read_all: ReadAll,
-) -> None:
-    here = Application(settings, admit, change_secrets, read_all)
-    first = [UUID(int=number) for number in range(200, 212)]
-    await here.admit(first)
-
-    async def rotate() -> list[keys.Rotation]:
-        try:
-            return [await keys.rotate(settings, _quietly) for _ in range(3)]
-        finally:
-            here.stopped = True
-
-    newcomers = (UUID(int=number) for number in range(300, 400))
-    done, *_ = await asyncio.gather(
-        rotate(),
-        here.admit(newcomers),
-        here.write(first[:4]),
-        here.write(first[4:8]),
-        here.read(first[8:]),
-    )
-    assert here.reads > 0
-    assert len(here.latest) > len(first)
-    assert any(secret.startswith("change") for secret in here.latest.values())
-    assert await _key_ids(admin) == {done[-1].key_id}
-    for user, secret in here.latest.items():
-        assert await read_all(user) == _expected(user, secret)
-
-
 async def test_what_cannot_be_opened_keeps_the_former_key_in_use(
-    settings: Settings, people: tuple[UUID, ...], admin: AsyncEngine, read_all: ReadAll
+    settings: Settings,
+    people: tuple[UUID, ...],
+    admin: AsyncEngine,
+    key_ids: KeyIds,
+    read_all: ReadAll,
 ) -> None:
     former = KeyStore(settings).read().current.id
     async with admin.begin() as connection:
         copied = "UPDATE users SET last_name = (SELECT last_name FROM users WHERE id = :from)"
         await connection.execute(text(f"{copied} WHERE id = :to"), {"from": ADA, "to": EVE})
-    with pytest.raises(ConflictError, match="1 sealed values cannot be opened") as caught:
+    with pytest.raises(ConflictError, match="What is sealed here cannot be opened") as caught:
         await keys.rotate(settings, _quietly)
     assert f"users.last_name of the row {EVE}" in caught.value.message
-    assert not await _retired(admin, former)
+    assert not await _is_retired(settings, former)
     new = KeyStore(settings).read().current.id
-    assert await _key_ids(admin) == {former, new}
-    assert await read_all(ADA) == _expected(ADA)
+    assert await key_ids() == {former, new}
+    assert await read_all(ADA) == f"secret of {ADA.int}"
     async with admin.begin() as connection:
         mended = text("UPDATE users SET last_name = NULL WHERE id = :id")
         await connection.execute(mended, {"id": EVE})
@@ -317,7 +226,7 @@ def _given(settings: Settings, key: int, *old: int) -> Settings:
 
 
 async def test_keys_of_the_environment_are_changed_there(
-    settings: Settings, admin: AsyncEngine, admit: Admit, read_all: ReadAll
+    settings: Settings, key_ids: KeyIds, admit: Admit, read_all: ReadAll
 ) -> None:
     first, both = _given(settings, 0), _given(settings, 1, 0)
     await admit(ADA, "secret of 101", with_vault=Vault(KeyStore(first)))
@@ -328,9 +237,9 @@ async def test_keys_of_the_environment_are_changed_there(
         await keys.rotate(_given(settings, 1), _quietly)
     done = await keys.rotate(both, _quietly)
     assert (done.key_id, done.retired) == (IDS[1], (IDS[0],))
-    assert await _key_ids(admin) == {IDS[1]}
+    assert await key_ids() == {IDS[1]}
     alone = _given(settings, 1)
-    assert await read_all(ADA, with_vault=Vault(KeyStore(alone))) == _expected(ADA)
+    assert await read_all(ADA, with_vault=Vault(KeyStore(alone))) == f"secret of {ADA.int}"
     async with open_database(alone):
         pass
     (current, former) = (await keys.status(alone)).keys
@@ -342,57 +251,8 @@ async def test_keys_of_the_environment_are_changed_there(
         await keys.rotate(settings, _quietly)
 
 
-async def test_a_process_that_goes_on_with_the_former_key_is_noticed(
-    settings: Settings, admin: AsyncEngine, admit: Admit, change_secrets: Admit
-) -> None:
-    outdated = Vault(KeyStore(_given(settings, 0)))
-    await admit(ADA, "first", with_vault=outdated)
-    for number in range(200, 220):
-        await admit(UUID(int=number), "others", with_vault=outdated)
-    ended = asyncio.Event()
-
-    async def go_on() -> None:
-        while not ended.is_set():
-            await change_secrets(ADA, "again", with_vault=outdated)
-
-    async def rotate() -> None:
-        try:
-            await keys.rotate(_given(settings, 1, 0), _quietly)
-        finally:
-            ended.set()
-
-    going_on = asyncio.create_task(go_on())
-    with pytest.raises(ConflictError, match="Others go on sealing") as caught:
-        await rotate()
-    await going_on
-    assert "SEAWALL_ENCRYPTION__KEY" in caught.value.hint
-    assert not await _retired(admin, IDS[0])
-    done = await keys.rotate(_given(settings, 1, 0), _quietly)
-    assert done.retired == (IDS[0],)
-    with pytest.raises(ConflictError, match=f"{IDS[0]} was retired in this database"):
-        await change_secrets(ADA, "too late", with_vault=outdated)
-    assert await _key_ids(admin) == {IDS[1]}
-
-
-async def test_two_rotations_do_not_meet(
-    settings: Settings, people: tuple[UUID, ...], admin: AsyncEngine
-) -> None:
-    outcomes = await asyncio.gather(
-        *(keys.rotate(settings, _quietly) for _ in range(3)), return_exceptions=True
-    )
-    done = [each for each in outcomes if isinstance(each, keys.Rotation)]
-    refused = [each for each in outcomes if not isinstance(each, keys.Rotation)]
-    assert done
-    for each in refused:
-        assert isinstance(each, ConflictError)
-        assert "Another rotation" in each.message
-    assert await _key_ids(admin) == {KeyStore(settings).read().current.id}
-    assert len(KeyStore(settings).read().keys) == 2
-    assert len(people) == done[0].users
-
-
 async def test_who_may_not_act_for_every_user_is_told(
-    settings: Settings, people: tuple[UUID, ...], admin: AsyncEngine
+    settings: Settings, people: tuple[UUID, ...], key_ids: KeyIds
 ) -> None:
     former = KeyStore(settings).read()
     lesser = settings.database.model_copy(update={"admin_url": settings.database.url})
@@ -400,7 +260,7 @@ async def test_who_may_not_act_for_every_user_is_told(
         await keys.rotate(settings.model_copy(update={"database": lesser}), _quietly)
     assert "SEAWALL_DATABASE__ADMIN_URL" in caught.value.hint
     assert KeyStore(settings).read() == former
-    assert await _key_ids(admin) == {former.current.id}
+    assert await key_ids() == {former.current.id}
     assert people
 
 
@@ -447,7 +307,7 @@ async def test_what_a_rotation_did_is_in_the_audit_log(
 async def test_a_restored_backup_of_before_a_rotation_opens_and_is_rotated_to_the_same_key(
     settings: Settings,
     people: tuple[UUID, ...],
-    admin: AsyncEngine,
+    key_ids: KeyIds,
     read_all: ReadAll,
 ) -> None:
     """The file is the newer one; the database knows only the key of before."""
@@ -455,8 +315,28 @@ async def test_a_restored_backup_of_before_a_rotation_opens_and_is_rotated_to_th
     KeyStore(settings).renew()
     newest = KeyStore(settings).renew().current.id
     async with open_database(settings):
-        assert await read_all(EVE) == _expected(EVE)
+        assert await read_all(EVE) == f"secret of {EVE.int}"
     done = await keys.rotate(settings, _quietly)
     assert (done.key_id, done.retired) == (newest, (former,))
-    assert await _key_ids(admin) == {newest}
+    assert await key_ids() == {newest}
     assert people
+
+
+async def test_a_lost_key_can_be_left_behind_as_the_manual_says(
+    settings: Settings, people: tuple[UUID, ...], admin: AsyncEngine, key_ids: KeyIds, admit: Admit
+) -> None:
+    manual = Path(__file__).parents[2] / "docs" / "encryption.md"
+    block = manual.read_text(encoding="utf-8").partition("```sql\n")[2].partition("```")[0]
+    statements = [each.strip() for each in block.split(";") if each.strip()]
+    assert (statements[0], statements[-1]) == ("BEGIN", "COMMIT")
+    store = KeyStore(settings)
+    store.path.unlink()
+    async with admin.begin() as connection:
+        for statement in statements[1:-1]:
+            await connection.execute(text(statement))
+    async with open_database(settings):
+        pass
+    assert await key_ids() == set()
+    assert people
+    await admit(UUID(int=1), "a new start")
+    assert await key_ids() == {store.read().current.id}

@@ -1,10 +1,11 @@
 """What a valuation leaves behind: prices, totals, risk, and a point of the history."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.identity.owner import OWNER_ID
@@ -15,7 +16,7 @@ from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
 from seawall.portfolios.projection import snapshot_portfolio
 from seawall.portfolios.schemas import HeadlineRisk, HoldingRecord, LotMethod, PortfolioRecord
-from seawall.portfolios.tables import PortfolioSnapshot
+from seawall.portfolios.tables import HoldingRow, LotRow, PortfolioSnapshot
 from seawall.portfolios.transactions import import_transactions
 from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
 
@@ -165,6 +166,18 @@ async def test_trades_after_a_valuation_move_the_totals_with_the_holdings(
     after = await get_portfolio(filled, "Mine")
     assert _said(before.total_value_usd, after.total_value_usd) == (990, 900 + 95)
     assert after.valued_at == before.valued_at
+
+
+async def test_what_was_recorded_before_there_were_holdings_gets_them(
+    filled: AsyncSession,
+) -> None:
+    expected = await _snapshot(filled, 10)
+    await filled.execute(delete(HoldingRow))
+    await filled.execute(delete(LotRow))
+    portfolio, btc = await _snapshot(filled, 10)
+    assert portfolio == expected[0]
+    assert replace(btc, created_at=expected[1].created_at) == expected[1]
+    assert await filled.scalar(select(LotRow.cost_basis_usd)) == 100
 
 
 async def test_a_portfolio_that_holds_nothing_is_worth_nothing(session: AsyncSession) -> None:

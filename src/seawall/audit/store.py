@@ -1,16 +1,17 @@
 """The SQL of the audit log, as the database's owner runs it: entries of every user."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, Text, Uuid, bindparam, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from seawall.audit.schemas import Chain, Entry, Head, Point, Question
+from seawall.audit.schemas import Ageing, Chain, Entry, Head, Point, Question
 from seawall.audit.tables import AuditLog
 from seawall.db.faults import translated
 
@@ -75,6 +76,16 @@ _ANCHOR = text("""
         AND (CAST(:file AS text) IS NULL OR new_data ->> 'file' = :file)
     ORDER BY sequence DESC LIMIT 1
 """)
+
+_AGEING = text("""
+    INSERT INTO audit_logs (user_id, table_name, operation, record_id, new_data)
+    SELECT chain, :table, :operation, CAST(:record AS text),
+        jsonb_build_object('month', CAST(:month AS text), 'rows', number)
+    FROM unnest(:chains, :numbers) AS moved (chain, number)
+    ON CONFLICT DO NOTHING RETURNING user_id
+""").bindparams(
+    bindparam("chains", type_=ARRAY(Uuid())), bindparam("numbers", type_=ARRAY(BigInteger()))
+)
 
 _TRIGGERS = text("""
     SELECT tgrelid::regclass::text, tgname FROM pg_trigger
@@ -169,6 +180,26 @@ async def log_anchor(connection: AsyncConnection, file: str, line: str) -> None:
         "new_data": {"file": file, "line": line},
     }
     await connection.execute(insert(AuditLog).values(values))
+
+
+async def log_ageing(connection: AsyncConnection, ageing: Ageing, rows: Mapping[UUID, int]) -> None:
+    """Log that rows of users left their table, or came back: how many, in one entry for each."""
+    left = dict(rows)
+    while left:
+        # Where another is writing to a chain, this waits, and then tries again after its entries.
+        logged = await connection.scalars(
+            _AGEING,
+            {
+                "chains": list(left),
+                "numbers": list(left.values()),
+                "table": ageing.table,
+                "operation": ageing.operation,
+                "record": ageing.archive and str(ageing.archive),
+                "month": ageing.month,
+            },
+        )
+        for chain in logged:
+            del left[chain]
 
 
 async def list_broken_triggers(connection: AsyncConnection) -> Sequence[tuple[str, str]]:

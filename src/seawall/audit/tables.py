@@ -24,8 +24,8 @@ class AuditLog(Base):
             "user_id", "sequence", name="uq_audit_logs_chain", postgresql_nulls_not_distinct=True
         ),
         CheckConstraint(
-            "operation IN ('INSERT', 'UPDATE', 'DELETE', 'BEGIN', 'ANCHOR', 'LOGIN',"
-            " 'LOGIN_FAILED', 'LOGOUT', 'EXPORT')",
+            "operation IN ('INSERT', 'UPDATE', 'DELETE', 'BEGIN', 'ANCHOR', 'EXPIRE', 'RESTORE',"
+            " 'LOGIN', 'LOGIN_FAILED', 'LOGOUT', 'EXPORT')",
             name="operation",
         ),
         CheckConstraint(

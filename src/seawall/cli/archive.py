@@ -229,7 +229,7 @@ def restore(
 
     async def go() -> int:
         from seawall.core.time import now
-        from seawall.ops.archive import restore
+        from seawall.ops.restore import restore
 
         async with _open() as (owner, folder):
             return await restore(owner, folder, archive, now())
@@ -249,7 +249,7 @@ def query(
     """Ask the archived rows in SQL, without restoring them."""
 
     async def go() -> "list[dict[str, object]]":
-        from seawall.ops.archive import query
+        from seawall.ops.ask import query
 
         async with _open() as (owner, folder):
             return await query(owner, folder, sql)

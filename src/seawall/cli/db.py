@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from seawall.cli import archive
+from seawall.cli import archive, seed
 from seawall.cli.output import Json, print_facts, print_json
 from seawall.cli.session import run
 from seawall.core.errors import InvalidError
 
 app = typer.Typer(help="The database: its server and its version.", no_args_is_help=True)
+app.command("seed")(seed.seed)
 app.command("retention")(archive.retention)
 app.add_typer(archive.app, name="archive")
 

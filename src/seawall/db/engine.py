@@ -53,8 +53,16 @@ def libpq_url(url: str) -> str:
     return plain.render_as_string(hide_password=False)
 
 
+_ENDS = ("COMMIT;", "ROLLBACK;")
+_LEAVE_NOTHING = " CLOSE ALL; DISCARD TEMP; RESET ALL"
+
+
 class TenantConnection(Connection):
-    """A connection whose next transaction begins bound to a user, in one round trip."""
+    """A connection whose next transaction begins bound to a user, in one round trip.
+
+    The transaction's end takes with it what could outlive it on the connection, which the next
+    user of the pool gets: cursors, temporary tables and settings.
+    """
 
     bound_user: UUID | None = None
 
@@ -65,6 +73,8 @@ class TenantConnection(Connection):
         timeout: float | None = None,  # noqa: ASYNC109 - asyncpg's own
     ) -> str:
         """Run a statement; BEGIN takes the binding with it, for this one transaction."""
+        if query in _ENDS:
+            query += _LEAVE_NOTHING
         if self.bound_user is not None and query.startswith("BEGIN"):
             # A UUID has no character that could end the literal; BEGIN takes no parameters.
             query = f"{query} SET LOCAL app.user_id = '{self.bound_user}'"

@@ -1,23 +1,14 @@
 """What a change of the encryption key asks of the database, on tables that are marked as sealed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Table,
-    func,
-    literal,
-    or_,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy import Column, ColumnElement, Table, func, literal, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from seawall.core.crypto import KEY_ID_AT, Place
 from seawall.core.errors import ConflictError
@@ -82,7 +73,12 @@ async def exclusive(engine: AsyncEngine) -> AsyncIterator[None]:
             try:
                 yield
             finally:
-                await connection.invalidate()
+                await asyncio.shield(_unlock(connection))
+
+
+async def _unlock(connection: AsyncConnection) -> None:
+    await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+    await connection.commit()
 
 
 async def wait_briefly(session: AsyncSession) -> None:
@@ -121,10 +117,10 @@ async def rows_to_wrap(
         .order_by(table.c.id)
         .limit(BATCH)
     )
+    wanted = bytes.fromhex(key_id)
     rows = []
     for row in found.mappings():
         held = {column.name: row[column] for column in columns if row[column] is not None}
-        wanted = bytes.fromhex(key_id)
         values = {
             name: value
             for name, value in held.items()

@@ -1,13 +1,16 @@
-"""What is held of each series and what is missing, kept up to date by every import."""
+"""What is held of each series and what is missing, kept up to date by every import.
 
-from collections.abc import Iterator, Sequence
+From its first row to its last, each instant of a series is held or lies in a gap that says why not.
+What expired is a gap as well, which may lie before the first row that is still held.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from asyncpg import Connection
-from numpy.typing import NDArray
-from sqlalchemy import Row, delete, func, select, text
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -16,40 +19,22 @@ from seawall.db import bulk
 from seawall.db.bulk import Column, instant
 from seawall.db.session import raw_connection
 from seawall.market import store
-from seawall.market.calendar import next_trading_day, trading_day_number
-from seawall.market.schemas import Gap, SeriesKind, Timeframe
+from seawall.market.gaps import (
+    ABSENT,
+    EXPIRED,
+    GAP_COLUMNS,
+    Explained,
+    Gaps,
+    SeriesKey,
+    Times,
+    edges,
+    gaps_of,
+)
+from seawall.market.schemas import Gap, Timeframe
 from seawall.market.tables import Asset, DataCoverage, DataGap, Exchange, Symbol
 
-ABSENT, NOT_IMPORTED = "absent_in_source", "not_imported"
-_DAY, _DAY_MICROS = np.timedelta64(1, "D"), 86_400_000_000
-_GAP_COLUMNS = (
-    Column("start_time", "<M8[us]"),
-    Column("end_time", "<M8[us]"),
-    Column("missing", "<i8"),
-)
-Times = NDArray[np.datetime64]
-Gaps = NDArray[np.void]
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesKey:
-    """Which series: a pair's candles of a timeframe, its quotes or trades, or an asset's prices."""
-
-    kind: SeriesKind
-    timeframe: Timeframe | None = None
-    symbol_id: int | None = None
-    asset_id: int | None = None
-
-    @property
-    def subject(self) -> dict[str, int]:
-        """The values of the columns that name the series in its table."""
-        if self.asset_id is not None:
-            return {"asset_id": self.asset_id}
-        assert self.symbol_id is not None  # noqa: S101 - one of the two is set
-        found = {"symbol_id": self.symbol_id}
-        if self.kind is SeriesKind.CANDLES and self.timeframe is not None:
-            found["timeframe"] = self.timeframe.seconds
-        return found
+# Of what was there before the first row, only what expired is still told.
+_TOLD = or_(DataGap.reason == EXPIRED, DataGap.start_time > DataCoverage.first_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,37 +54,6 @@ class Coverage:
     is_simulated: bool
 
 
-def find_gaps(times: Times, timeframe: Timeframe) -> Gaps:
-    """Find the stretches between sorted times that are longer than one candle.
-
-    Shapes: (n,) times in, (g,) records of start_time, end_time and missing out.
-    """
-    micros = times.astype("<M8[us]").astype(np.int64)
-    steps = np.diff(micros) // timeframe.micros
-    return _gaps(micros, steps, timeframe.micros)
-
-
-def find_index_gaps(times: Times) -> Gaps:
-    """Find the trading days that an index' daily closes leave out.
-
-    A close is held at the midnight after its day, so the day is the one before.
-    """
-    days = (times - _DAY).astype("<M8[D]")
-    steps = np.diff(trading_day_number(days))
-    found = _gaps(times.astype("<M8[us]").astype(np.int64), steps, _DAY_MICROS)
-    found["start_time"] = next_trading_day(days[:-1][steps > 1]) + _DAY
-    return found
-
-
-def _gaps(micros: NDArray[np.int64], steps: NDArray[np.int64], length: int) -> Gaps:
-    after = np.flatnonzero(steps > 1)
-    found = np.empty(len(after), bulk.record_dtype(_GAP_COLUMNS))
-    found["start_time"] = (micros[after] + length).view("<M8[us]")
-    found["end_time"] = micros[after + 1].view("<M8[us]")
-    found["missing"] = steps[after] - 1
-    return found
-
-
 async def record(
     session: AsyncSession, key: SeriesKey, times: Times, inserted: int, stamp: datetime
 ) -> Gaps:
@@ -112,64 +66,51 @@ async def record(
     coverage_id = await _record_extent(session, key, first, last, inserted, stamp)
     table = store.KEYED[key.kind]
     before, after = await store.neighbours(session, table, key.subject, first, last)
-    inside = _gaps_of(key, times)
+    inside = gaps_of(key, times)
     if inside is None:
-        return np.empty(0, bulk.record_dtype(_GAP_COLUMNS))
-    removed = await session.execute(
-        delete(DataGap)
-        .where(
-            DataGap.coverage_id == coverage_id,
-            DataGap.end_time > (before or first),
-            DataGap.start_time < (after or last),
-        )
-        .returning(DataGap.start_time, DataGap.end_time, DataGap.reason)
-    )
+        return np.empty(0, bulk.record_dtype(GAP_COLUMNS))
+    removed = await remove_gaps(session, coverage_id, before, after)
     connection = await raw_connection(session)
     await _write_gaps(connection, coverage_id, ABSENT, inside)
-    for reason, start, end in _edges(times, before, after, removed.all()):
-        edge = _gaps_of(key, np.array([start, end], "<M8[us]"))
-        if edge is not None:
-            await _write_gaps(connection, coverage_id, reason, edge)
-    await _count_missing(session, coverage_id)
+    await add_gaps(session, coverage_id, edges(key, times, (before, after), removed))
+    await count_missing(session, [coverage_id])
     return inside
 
 
-def _edges(
-    times: Times,
-    before: datetime | None,
-    after: datetime | None,
-    removed: Sequence[Row[datetime, datetime, str]],
-) -> Iterator[tuple[str, np.datetime64, np.datetime64]]:
-    """Return the stretches to the held neighbours, each with why something may be missing there.
-
-    A gap that was there keeps its reason on both sides of what now fills a part of it.
-    """
-    first, last = _instants(times)
-    if before is not None:
-        known = (gap.reason for gap in removed if gap.start_time < first)
-        yield next(known, NOT_IMPORTED), _naive(before), times[0]
+async def remove_gaps(
+    session: AsyncSession, coverage_id: int, after: datetime | None, before: datetime | None
+) -> list[Explained]:
+    """Forget a series' gaps between two instants, None being no bound; return them in order."""
+    query = delete(DataGap).where(DataGap.coverage_id == coverage_id)
     if after is not None:
-        known = (gap.reason for gap in removed if gap.end_time > last)
-        yield next(known, NOT_IMPORTED), times[-1], _naive(after)
+        query = query.where(DataGap.end_time > after)
+    if before is not None:
+        query = query.where(DataGap.start_time < before)
+    columns = DataGap.start_time, DataGap.end_time, DataGap.missing, DataGap.reason
+    rows = await session.execute(query.returning(*columns))
+    found = [(Gap(*row[:3]), row.reason) for row in rows]
+    return sorted(found, key=lambda each: each[0].start)
+
+
+async def add_gaps(session: AsyncSession, coverage_id: int, gaps: Iterable[Explained]) -> None:
+    """Write down gaps with their reasons; one in which nothing was due is none."""
+    values = [
+        {
+            "coverage_id": coverage_id,
+            "start_time": gap.start,
+            "end_time": gap.end,
+            "missing": gap.missing,
+            "reason": reason,
+        }
+        for gap, reason in gaps
+        if gap.missing > 0
+    ]
+    if values:
+        await session.execute(insert(DataGap), values)
 
 
 def _instants(times: Times) -> tuple[datetime, datetime]:
     return instant(times[0]), instant(times[-1])
-
-
-def _naive(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.replace(tzinfo=None), "us")
-
-
-def _gaps_of(key: SeriesKey, times: Times) -> Gaps | None:
-    """Return a series' gaps; None for a series in which nothing can be said to be missing."""
-    match key.kind:
-        case SeriesKind.CANDLES if key.timeframe is not None:
-            return find_gaps(times, key.timeframe)
-        case SeriesKind.PRICES:
-            return find_index_gaps(times)
-        case _:
-            return None
 
 
 async def _record_extent(
@@ -196,8 +137,15 @@ async def _record_extent(
         constraint="uq_data_coverage_series",
         set_={
             "rows": DataCoverage.rows + given.rows,
-            "first_time": func.least(DataCoverage.first_time, given.first_time),
-            "last_time": func.greatest(DataCoverage.last_time, given.last_time),
+            # Where all has expired, nothing is held from the one to the other.
+            "first_time": case(
+                (DataCoverage.rows == 0, given.first_time),
+                else_=func.least(DataCoverage.first_time, given.first_time),
+            ),
+            "last_time": case(
+                (DataCoverage.rows == 0, given.last_time),
+                else_=func.greatest(DataCoverage.last_time, given.last_time),
+            ),
             "updated_at": given.updated_at,
         },
     ).returning(DataCoverage.id)
@@ -210,19 +158,23 @@ async def _write_gaps(connection: Connection, coverage_id: int, reason: str, gap
         connection,
         "data_gaps",
         gaps,
-        _GAP_COLUMNS,
+        GAP_COLUMNS,
         {Column("coverage_id", "<i4"): coverage_id, Column("reason", width): reason.encode()},
     )
 
 
-async def _count_missing(session: AsyncSession, coverage_id: int) -> None:
+async def count_missing(session: AsyncSession, coverage_ids: Sequence[int]) -> None:
+    """Add up what is missing of series, and might be had; not what has expired."""
+    missing = (
+        select(func.coalesce(func.sum(DataGap.missing), 0))
+        .where(DataGap.coverage_id == DataCoverage.id, _TOLD, DataGap.reason != EXPIRED)
+        .scalar_subquery()
+    )
     await session.execute(
-        text(
-            "UPDATE data_coverage SET missing ="
-            " (SELECT coalesce(sum(missing), 0) FROM data_gaps WHERE coverage_id = :id)"
-            " WHERE id = :id"
-        ),
-        {"id": coverage_id},
+        update(DataCoverage)
+        .where(DataCoverage.id.in_(coverage_ids))
+        .values(missing=missing)
+        .execution_options(synchronize_session=False)
     )
 
 
@@ -232,7 +184,10 @@ async def list_coverage(session: AsyncSession, *, longest: int = 5) -> list[Cove
     counts = dict(
         (
             await session.execute(
-                select(DataGap.coverage_id, func.count()).group_by(DataGap.coverage_id)
+                select(DataGap.coverage_id, func.count())
+                .join(DataCoverage)
+                .where(_TOLD)
+                .group_by(DataGap.coverage_id)
             )
         ).all()
     )
@@ -278,7 +233,7 @@ async def _longest_gaps(session: AsyncSession, longest: int) -> dict[int, list[t
     rank = func.row_number().over(
         partition_by=DataGap.coverage_id, order_by=(DataGap.missing.desc(), DataGap.start_time)
     )
-    ranked = select(DataGap, rank.label("rank")).subquery()
+    ranked = select(DataGap, rank.label("rank")).join(DataCoverage).where(_TOLD).subquery()
     rows = await session.execute(
         select(ranked).where(ranked.c.rank <= longest).order_by(ranked.c.start_time)
     )

@@ -10,7 +10,7 @@ from seawall.db.bulk import Records, instant
 from seawall.db.locks import clock, lock_prices
 from seawall.db.merge import merge
 from seawall.market import catalog, coverage, store
-from seawall.market.coverage import Gaps, SeriesKey
+from seawall.market.gaps import Gaps, SeriesKey
 from seawall.market.schemas import Gap, ImportResult, ParsedFile, SeriesKind
 
 UNKNOWN_EXCHANGE = "unknown"

@@ -134,6 +134,7 @@ async def timeframes_of(
         select(DataCoverage.symbol_id, DataCoverage.timeframe)
         .where(
             DataCoverage.kind == SeriesKind.CANDLES,
+            DataCoverage.rows > 0,
             DataCoverage.symbol_id.in_(list(symbol_ids)),
             86_400 % DataCoverage.timeframe == 0,
         )

@@ -440,7 +440,7 @@ class DataGap(Base):
     __tablename__ = "data_gaps"
     __table_args__ = (
         CheckConstraint("start_time < end_time AND missing > 0", name="range"),
-        CheckConstraint("reason IN ('absent_in_source', 'not_imported')", name="reason"),
+        CheckConstraint("reason IN ('absent_in_source', 'not_imported', 'expired')", name="reason"),
     )
 
     coverage_id: Mapped[int] = mapped_column(

@@ -241,9 +241,8 @@ class _Rotator:
 
     def _refusal(self) -> ConflictError:
         return ConflictError(
-            f"{len(self._stuck)} sealed values cannot be opened:"
-            f" {name_some(list(self._stuck))}. The others are wrapped anew; the former key stays in"
-            " use.",
+            f"What is sealed here cannot be opened: {name_some(list(self._stuck))}. All else is"
+            " wrapped anew, and the former key stays in use.",
             hint="Enter these secrets anew or bring the rows back from a backup, then run this"
             " again.",
             details=self._stuck,

@@ -1,15 +1,18 @@
 """Rows of a table as a Parquet file, and back, whatever types its columns have."""
 
+import errno
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from asyncpg import Connection, Record
+from asyncpg import Connection
 from polars.datatypes import DataTypeClass
+from sqlalchemy import Row
 
 from seawall.core.errors import UnavailableError
 from seawall.core.money import PRECISION, SCALE
@@ -75,8 +78,8 @@ async def read_columns(connection: Connection, table: str) -> list[TableColumn]:
     return [TableColumn(*row) for row in await connection.fetch(_COLUMNS, table)]
 
 
-def write(path: Path, columns: Sequence[TableColumn], rows: Sequence[Record]) -> WrittenFile:
-    """Write rows to a file, and read it back.
+def write(path: Path, columns: Sequence[TableColumn], rows: Sequence[Row[Any]]) -> WrittenFile:
+    """Write rows to a file, onto the disk, and read it back.
 
     Raises:
         UnavailableError: the file cannot be written, or does not hold what was written.
@@ -88,28 +91,62 @@ def write(path: Path, columns: Sequence[TableColumn], rows: Sequence[Record]) ->
         }
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Rows of users are in it: for the owner of the installation alone.
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            frame.write_parquet(file, compression="zstd", statistics=True)
-            file.flush()
-            os.fsync(file.fileno())
-        held = pl.read_parquet(path)
-        written = WrittenFile(path.stat().st_size, digest(path))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        path.unlink(missing_ok=True)
-        raise UnavailableError(
-            f"The archive {path} cannot be written: {error}.",
-            hint="No row was deleted. Make space, or set SEAWALL_ARCHIVE__FOLDER to another disk.",
-        ) from error
-    if not held.equals(frame):
-        path.unlink(missing_ok=True)
-        raise UnavailableError(
-            f"The archive {path} does not hold what was written to it.",
-            hint="No row was deleted. Look after that disk.",
-        )
+        with writing(path):
+            written = _write(path, frame)
+    except UnavailableError:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
     return written
+
+
+def _write(path: Path, frame: pl.DataFrame) -> WrittenFile:
+    make_folder(path.parent)
+    # Rows of users are in it: for the owner of the installation alone.
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        frame.write_parquet(file, compression="zstd", statistics=True)
+        file.flush()
+        os.fsync(file.fileno())
+    sync(path.parent)
+    if not pl.read_parquet(path).equals(frame):
+        raise OSError(errno.EIO, "it does not hold what was written to it")
+    return WrittenFile(path.stat().st_size, digest(path))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise what goes wrong with writing a file as Seawall's error.
+
+    Raises:
+        UnavailableError: the file cannot be written.
+    """
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnavailableError(
+            f"The archive {path} cannot be written: {said}.",
+            hint="No row is lost. Make space there, or move the archive to another disk and let"
+            " SEAWALL_ARCHIVE__FOLDER name it.",
+        ) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each for its owner alone, onto the disk."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sync(folder.parent)
+
+
+def sync(folder: Path) -> None:
+    """Let the names in a folder survive a loss of power, as the files' content does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read(path: Path, columns: Sequence[TableColumn]) -> list[tuple[Any, ...]]:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from seawall.core.errors import NotFoundError
-
 
 class Profile(StrEnum):
     """Which of the policy's limits hold: the usual ones, or the designs' shorter ones."""
@@ -18,8 +16,9 @@ class Profile(StrEnum):
 class Rule:
     """How long the rows of a table are kept, from the instant in `time`; None is for ever.
 
-    `condition` chooses rows of the table, in SQL. What is `archived` goes to Parquet before it
-    leaves; the rest is aggregated already, or can be had again.
+    `condition` chooses rows of the table, in SQL, in which `:cutoff` is the instant before which
+    rows expire. What is `archived` goes to Parquet before it leaves; the rest is aggregated
+    already, or can be had again.
     """
 
     name: str
@@ -62,12 +61,22 @@ def _candles(table: str) -> tuple[Rule, ...]:
     )
 
 
-# Fills go before the orders that they fill, so that neither is ever seen half.
+def _prices(table: str) -> tuple[Rule, ...]:
+    index = "EXISTS (SELECT FROM assets WHERE id = asset_id AND kind = 'index')"
+    return (
+        Rule(table, table, 5 * YEAR, _days(30), condition=f"NOT {index}"),
+        # A close a day, beside the daily candles that they are compared with.
+        Rule(f"{table} of an index", table, None, None, condition=index),
+    )
+
+
+# Fills go before the orders that they fill, and no order before all of its fills have expired: so
+# no fill that stays loses its order.
 POLICY: tuple[Rule, ...] = (
     *_candles("candles"),
     *_candles("candle_revisions"),
-    Rule("price_history", "price_history", 5 * YEAR, _days(30)),
-    Rule("price_revisions", "price_revisions", 5 * YEAR, _days(30)),
+    *_prices("price_history"),
+    *_prices("price_revisions"),
     Rule("quotes", "quotes", _days(30), _days(30)),
     Rule("order_books", "order_books", _days(30), _days(30)),
     Rule("market_trades", "market_trades", YEAR, YEAR),
@@ -88,7 +97,8 @@ POLICY: tuple[Rule, ...] = (
         7 * YEAR,
         7 * YEAR,
         time="updated_at",
-        condition="status IN ('filled', 'canceled', 'rejected', 'expired')",
+        condition="status IN ('filled', 'canceled', 'rejected', 'expired') AND NOT EXISTS ("
+        "SELECT FROM fills WHERE order_id = orders.id AND executed_at >= :cutoff)",
         archived=True,
     ),
     Rule(
@@ -110,22 +120,30 @@ POLICY: tuple[Rule, ...] = (
         archived=True,
     ),
     Rule("predictions", "predictions", 2 * YEAR, 2 * YEAR, time="target_date"),
-    Rule("user_sessions", "user_sessions", _days(30), _days(30), time="expires_at"),
+    # One that can be refreshed lives on until it cannot be any more, which is never earlier.
+    Rule("user_sessions", "user_sessions", _days(30), _days(30), time="refresh_expires_at"),
+    Rule(
+        "user_sessions without refresh",
+        "user_sessions",
+        _days(30),
+        _days(30),
+        time="expires_at",
+        condition="refresh_expires_at IS NULL",
+    ),
     Rule("one_time_tokens", "one_time_tokens", _days(30), _days(30), time="expires_at"),
     Rule("idempotency_keys", "idempotency_keys", _days(1), _days(1), time="expires_at"),
     Rule("notifications", "notifications", _days(90), _days(90), time="created_at", archived=True),
     Rule("system_logs", "system_logs", YEAR, YEAR),
     _forever("audit_logs"),
+    _forever("transactions", "transaction_date"),
+    _forever("ledger_entries", "created_at"),
+    _forever("backtests", "created_at"),
+    _forever("stress_tests", "created_at"),
+    _forever("risk_scores", "calculated_at"),
+    _forever("ai_insights", "created_at"),
+    _forever("alert_history", "triggered_at"),
+    _forever("adaptation_history"),
+    _forever("backups", "started_at"),
+    _forever("restore_drills", "started_at"),
+    _forever("archives", "created_at"),
 )
-
-
-def find_rules(table: str) -> list[Rule]:
-    """Return the rules of a table.
-
-    Raises:
-        NotFoundError: the policy says nothing of it, so its rows are kept.
-    """
-    found = [rule for rule in POLICY if rule.table == table]
-    if not found:
-        raise NotFoundError(f"The retention policy has no rule for {table}.")
-    return found

@@ -50,7 +50,9 @@ async def snapshot_portfolio(
         await store.add_snapshot(session, portfolio_id, snapshot)
     if not await store.is_newest(session, portfolio_id, moment.as_of):
         return
-    await _write(session, portfolio_id, valuation.state, moment.known_at)
+    if not await store.list_holdings(session, portfolio_id):
+        # Its transactions may be older than the table of holdings is.
+        await _write(session, portfolio_id, valuation.state, moment.known_at)
     prices = {each.asset: _price(valuation, each) for each in valuation.holdings}
     assets = await market_store.find_assets(session, prices)
     by_id = {assets[symbol].id: price for symbol, price in prices.items()}

@@ -1,6 +1,7 @@
 """The SQL of portfolios, their transactions, and what follows from them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
 
@@ -127,28 +128,13 @@ WHERE id = $1
 """  # noqa: S608 - the only text put in is a number
 
 
+_PLAIN = [each.name for each in fields(PortfolioRecord) if each.name != "lot_method"]
+_HELD = [getattr(HoldingRow, each.name) for each in fields(HoldingRecord)[2:]]
+
+
 def _record(row: Portfolio) -> PortfolioRecord:
-    return PortfolioRecord(
-        id=row.id,
-        user_id=row.user_id,
-        name=row.name,
-        description=row.description,
-        created_at=row.created_at,
-        is_primary=row.is_primary,
-        is_public=row.is_public,
-        shows_quantities=row.shows_quantities,
-        color=row.color,
-        lot_method=LotMethod(row.lot_method),
-        total_value_usd=row.total_value_usd,
-        total_invested_usd=row.total_invested_usd,
-        total_profit_loss_usd=row.total_profit_loss_usd,
-        total_profit_loss_percentage=row.total_profit_loss_percentage,
-        risk_score=row.risk_score,
-        volatility=row.volatility,
-        sharpe_ratio=row.sharpe_ratio,
-        max_drawdown=row.max_drawdown,
-        valued_at=row.valued_at,
-    )
+    plain = {name: getattr(row, name) for name in _PLAIN}
+    return PortfolioRecord(**plain, lot_method=LotMethod(row.lot_method))
 
 
 async def create_portfolio(
@@ -389,37 +375,16 @@ async def add_snapshot(session: AsyncSession, portfolio_id: UUID, snapshot: Snap
     await session.execute(
         insert(PortfolioSnapshot)
         .values(portfolio_id=portfolio_id, time=snapshot.time, **values)
-        .on_conflict_do_update(index_elements=["portfolio_id", "time"], set_=values)
+        .on_conflict_do_update(constraint="pk_portfolio_snapshots", set_=values)
     )
 
 
 async def list_holdings(session: AsyncSession, portfolio_id: UUID) -> list[HoldingRecord]:
     """Return what is stored of a portfolio's holdings, the most valuable first."""
     rows = await session.execute(
-        select(HoldingRow, Asset.symbol, Asset.name)
+        select(Asset.symbol, Asset.name, *_HELD)
         .join(Asset, Asset.id == HoldingRow.asset_id)
         .where(HoldingRow.portfolio_id == portfolio_id)
         .order_by(HoldingRow.current_value_usd.desc().nulls_last(), Asset.symbol)
     )
-    return [
-        HoldingRecord(
-            asset=symbol,
-            asset_name=name,
-            exchange_source=row.exchange_source,
-            wallet_address=row.wallet_address,
-            quantity=row.quantity,
-            staked=row.staked,
-            average_buy_price=row.average_buy_price,
-            total_invested_usd=row.total_invested_usd,
-            current_price=row.current_price,
-            current_value_usd=row.current_value_usd,
-            price_change_24h=row.price_change_24h,
-            price_change_7d=row.price_change_7d,
-            profit_loss_usd=row.profit_loss_usd,
-            profit_loss_percentage=row.profit_loss_percentage,
-            notes=row.notes,
-            created_at=row.created_at,
-            last_updated_at=row.last_updated_at,
-        )
-        for row, symbol, name in rows
-    ]
+    return [HoldingRecord(*row) for row in rows]

@@ -231,7 +231,9 @@ class TransactionRow(Base):
             ondelete="SET NULL (exchange_connection_id)",
         ),
         UniqueConstraint("user_id", "id", name="uq_transactions_tenant"),
-        UniqueConstraint("portfolio_id", "external_id", name="uq_transactions_external_id"),
+        UniqueConstraint(
+            "portfolio_id", "external_id", "user_id", name="uq_transactions_external_id"
+        ),
         CheckConstraint(
             "transaction_type IN ('buy', 'sell', 'transfer', 'stake', 'unstake', 'reward', 'fee',"
             " 'deposit', 'withdrawal')",
@@ -319,6 +321,7 @@ class LotRow(Base):
             "portfolio_id",
             "asset_id",
             "position",
+            "user_id",
             name="uq_lots_position",
             deferrable=True,
             initially="IMMEDIATE",
@@ -362,6 +365,7 @@ class HoldingRow(Base):
             "asset_id",
             "exchange_source",
             "wallet_address",
+            "user_id",
             name="uq_holdings_place",
             postgresql_nulls_not_distinct=True,
         ),
@@ -444,7 +448,7 @@ class PortfolioSnapshot(Base):
 
     portfolio_id: Mapped[UUID] = mapped_column(primary_key=True)
     time: Mapped[datetime] = mapped_column(primary_key=True)
-    user_id: Mapped[UserId]
+    user_id: Mapped[UserId] = mapped_column(primary_key=True)
     known_at: Mapped[datetime]
     total_value_usd: Mapped[Decimal] = mapped_column(Money)
     total_invested_usd: Mapped[Decimal] = mapped_column(Money)

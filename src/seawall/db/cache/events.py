@@ -73,8 +73,9 @@ def outdated(announcement: str) -> tuple[Slot[Any], ...]:
 async def follow(cache: Cache, engine: AsyncEngine) -> AsyncIterator[None]:
     """Keep the cache true to the database's rows for as long as the block runs.
 
-    A lost connection is made again, and all that repeats rows is dropped then, since changes of it
-    may have been missed; until then the cache neither gives nor keeps such entries.
+    It takes one of the engine's connections. When that is lost it is made again, and all that
+    repeats rows is dropped, since changes may have been missed; until then the cache neither gives
+    nor keeps such entries.
     """
     follower = _Follower(cache, engine)
     task = asyncio.create_task(follower.run())
@@ -82,6 +83,7 @@ async def follow(cache: Cache, engine: AsyncEngine) -> AsyncIterator[None]:
         await follower.attempted.wait()
         yield
     finally:
+        follower.is_over = True
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
@@ -95,19 +97,22 @@ class _Follower:
         self._engine = engine
         self._is_lost = False
         self.attempted = asyncio.Event()
+        # Cancelling alone may not do: before Python 3.12 `wait_for`, which redis uses, swallows it
+        # when the answer comes at the same moment.
+        self.is_over = False
 
     async def run(self) -> None:
         """Listen, and again when the connection is lost."""
         try:
-            while True:
+            while not self.is_over:
                 try:
                     with translated():
                         await self._listen()
                 except (SeawallError, SQLAlchemyError) as error:
                     self._cache.distrust()
                     self._say_lost(error)
-                self.attempted.set()
-                await asyncio.sleep(RETRY)
+                    self.attempted.set()
+                    await asyncio.sleep(RETRY)
         finally:
             self._cache.distrust()
             self.attempted.set()
@@ -123,7 +128,7 @@ class _Follower:
                 await self._cache.renew()
                 self._say_found()
                 self.attempted.set()
-                while True:
+                while not self.is_over:
                     await self._pass_on(inbox, driver)
             finally:
                 # The pool must not hand out a connection that listens.

@@ -258,7 +258,10 @@ def _extend_transactions() -> None:
                 CHECK ((price IS NULL) = (price_currency_id IS NULL)),
             ADD CONSTRAINT ck_transactions_fee_asset
                 CHECK ((fee_quantity IS NULL) = (fee_asset_id IS NULL)),
-            ADD CONSTRAINT uq_transactions_tenant UNIQUE (user_id, id)
+            ADD CONSTRAINT uq_transactions_tenant UNIQUE (user_id, id),
+            DROP CONSTRAINT uq_transactions_external_id,
+            ADD CONSTRAINT uq_transactions_external_id
+                UNIQUE (portfolio_id, external_id, user_id)
     """)
     # An UPDATE would pass the policies of the table, and so find no row.
     op.execute("""
@@ -291,7 +294,12 @@ def _shorten_transactions() -> None:
     op.execute("CREATE INDEX idx_transactions_user_id ON transactions (user_id)")
     op.execute("DROP INDEX idx_transactions_transaction_date, idx_transactions_type")
     op.execute("DROP INDEX idx_transactions_recorded_at")
-    op.execute("ALTER TABLE transactions DROP CONSTRAINT uq_transactions_tenant")
+    op.execute("""
+        ALTER TABLE transactions
+            DROP CONSTRAINT uq_transactions_tenant,
+            DROP CONSTRAINT uq_transactions_external_id,
+            ADD CONSTRAINT uq_transactions_external_id UNIQUE (portfolio_id, external_id)
+    """)
     for column in (
         "exchange_connection_id",
         "exchange_transaction_id",
@@ -325,7 +333,7 @@ def _create_lots() -> None:
                 REFERENCES portfolios (user_id, id) ON DELETE CASCADE,
             CONSTRAINT fk_lots_transactions FOREIGN KEY (user_id, opening_transaction_id)
                 REFERENCES transactions (user_id, id) ON DELETE CASCADE,
-            CONSTRAINT uq_lots_position UNIQUE (portfolio_id, asset_id, position)
+            CONSTRAINT uq_lots_position UNIQUE (portfolio_id, asset_id, position, user_id)
                 DEFERRABLE INITIALLY IMMEDIATE,
             CONSTRAINT ck_lots_position CHECK (position > 0),
             CONSTRAINT ck_lots_quantity
@@ -371,7 +379,7 @@ def _create_holdings() -> None:
             CONSTRAINT fk_holdings_portfolios FOREIGN KEY (user_id, portfolio_id)
                 REFERENCES portfolios (user_id, id) ON DELETE CASCADE,
             CONSTRAINT uq_holdings_place UNIQUE NULLS NOT DISTINCT
-                (portfolio_id, asset_id, exchange_source, wallet_address),
+                (portfolio_id, asset_id, exchange_source, wallet_address, user_id),
             CONSTRAINT ck_holdings_exchange_source
                 CHECK (exchange_source = lower(exchange_source) AND exchange_source <> ''),
             CONSTRAINT ck_holdings_wallet_address
@@ -420,7 +428,7 @@ def _create_portfolio_snapshots() -> None:
             ) STORED,
             cash_usd numeric(38, 18) NOT NULL,
             holdings_count integer NOT NULL,
-            CONSTRAINT pk_portfolio_snapshots PRIMARY KEY (portfolio_id, time),
+            CONSTRAINT pk_portfolio_snapshots PRIMARY KEY (portfolio_id, time, user_id),
             CONSTRAINT fk_portfolio_snapshots_portfolios FOREIGN KEY (user_id, portfolio_id)
                 REFERENCES portfolios (user_id, id) ON DELETE CASCADE,
             CONSTRAINT ck_portfolio_snapshots_known_after CHECK (known_at >= time),
@@ -440,6 +448,8 @@ def _create_portfolio_snapshots() -> None:
 
 
 def _publish() -> None:
+    # Everybody may know the id of what is public: that is why the user is in each unique key that
+    # begins with it, or trying one would tell whether it is taken.
     open_to_owner("portfolios", rows="is_public AND deleted_at IS NULL")
     open_to_owner(
         "holdings",

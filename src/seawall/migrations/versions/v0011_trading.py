@@ -85,8 +85,6 @@ CREATE TABLE ledger_entries (
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT fk_ledger_entries_trading_accounts FOREIGN KEY (user_id, account_id)
         REFERENCES trading_accounts (user_id, id) ON DELETE CASCADE,
-    CONSTRAINT fk_ledger_entries_fills FOREIGN KEY (user_id, fill_id)
-        REFERENCES fills (user_id, id) ON DELETE SET NULL (fill_id),
     CONSTRAINT ck_ledger_entries_ledger CHECK (
         ledger IN ('assets', 'equity', 'trading', 'fees', 'interest', 'adjustments')
     ),
@@ -111,6 +109,20 @@ BEGIN
             USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_ledger_entries_journal';
     END IF;
     RETURN NULL;
+END $$
+"""
+
+# In place of a foreign key, which would have to change the entry when the fill goes to the archive.
+CHECK_FILL = """
+CREATE FUNCTION check_entry_fill() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM public.fills WHERE user_id = NEW.user_id AND id = NEW.fill_id
+    ) THEN
+        RAISE 'an entry is of fill %, which is not there', NEW.fill_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'fk_ledger_entries_fills';
+    END IF;
+    RETURN NEW;
 END $$
 """
 
@@ -263,6 +275,12 @@ def _create_ledger() -> None:
         AFTER INSERT OR UPDATE OF user_id, journal_id, asset_id, amount ON ledger_entries
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_journal()
     """)
+    op.execute(CHECK_FILL)
+    op.execute("""
+        CREATE TRIGGER check_entry_fill BEFORE INSERT OR UPDATE OF user_id, fill_id
+        ON ledger_entries
+        FOR EACH ROW WHEN (NEW.fill_id IS NOT NULL) EXECUTE FUNCTION check_entry_fill()
+    """)
     op.execute(KEEP_BALANCE)
     op.execute("""
         CREATE TRIGGER update_account_balance AFTER INSERT ON ledger_entries
@@ -305,5 +323,10 @@ def downgrade() -> None:
     drop_orders()
     op.execute("DROP TABLE trading_accounts")
     drop_strategies()
-    for function in ("update_position_pnl", "update_account_balance", "check_journal"):
+    for function in (
+        "update_position_pnl",
+        "update_account_balance",
+        "check_entry_fill",
+        "check_journal",
+    ):
         op.execute(f"DROP FUNCTION {function}")

@@ -42,11 +42,12 @@ class SeedProfile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What a database is seeded with: so many users, and prices until an instant."""
+    """What a database is seeded with: so many users, and prices of some days until an instant."""
 
     profile: SeedProfile
     until: datetime
     users: int = 0
+    days: int = 0
 
 
 async def claim(session: AsyncSession, wanted: Seed) -> tuple[Seed, bool]:
@@ -99,7 +100,9 @@ async def _read(session: AsyncSession) -> Seed:
         )
     ).one()
     try:
-        return Seed(SeedProfile(value["profile"]), parse_time(value["until"]), int(value["users"]))
+        return Seed(
+            SeedProfile(value["profile"]), parse_time(value["until"]), value["users"], value["days"]
+        )
     except (InvalidError, KeyError, TypeError, ValueError):
         raise ConflictError(
             f"The setting {SETTING!r} of this database is not what a seed writes there.",
@@ -108,7 +111,12 @@ async def _read(session: AsyncSession) -> Seed:
 
 
 def _packed(seed: Seed) -> dict[str, object]:
-    return {"profile": seed.profile.value, "until": iso(seed.until), "users": seed.users}
+    return {
+        "profile": seed.profile.value,
+        "until": iso(seed.until),
+        "users": seed.users,
+        "days": seed.days,
+    }
 
 
 async def _require_empty(session: AsyncSession) -> None:

@@ -13,7 +13,6 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from seawall.core.time import to_micros
 from seawall.db.bulk import Column, Records, instant, record_dtype
 from seawall.ops.seeds import wire
 from seawall.ops.seeds.paths import DAY_STEPS, WEEK_STEPS, Paths
@@ -199,8 +198,8 @@ def user_rows(market: Market, first: int, last: int) -> list[tuple[object, ...]]
     tiers = np.searchsorted(_TIER_SHARES, uniform(numbers, Stream.TIER), side="right")
     began = market.began
     return [
-        (id, f"perf-{number:07}", f"{email(number)}", True, TIERS[tier], began, began)
-        for id, number, tier in zip(
+        (key, f"perf-{number:07}", email(number), True, TIERS[tier], began, began)
+        for key, number, tier in zip(
             _as_uuids(uuids(numbers, Stream.USER)), numbers.tolist(), tiers.tolist(), strict=True
         )
     ]
@@ -214,6 +213,12 @@ def email(user: int) -> str:
 def user_id(user: int) -> UUID:
     """Return the id of a made-up user by the user's number, counted from 0."""
     return _as_uuids(uuids(np.array([user]), Stream.USER))[0]
+
+
+def portfolio_id(user: int, place: int) -> UUID:
+    """Return the id of a made-up user's portfolio, of those in `NAMES` the one at a place."""
+    number = np.array([user * len(NAMES) + place])
+    return _as_uuids(uuids(number, Stream.PORTFOLIO))[0]
 
 
 PORTFOLIO_COLUMNS = (
@@ -237,8 +242,8 @@ def portfolio_rows(market: Market, buys: Buys) -> list[tuple[object, ...]]:
     np.add.at(invested, place, buys.basis)
     began, until = market.began, market.paths.until
     return [
-        (id, owner, NAMES[at], at == 0, began, began, _decimal(value), _decimal(cost), until)
-        for id, owner, at, value, cost in zip(
+        (key, owner, NAMES[at], at == 0, began, began, _decimal(value), _decimal(cost), until)
+        for key, owner, at, value, cost in zip(
             _as_uuids(uuids(numbers, Stream.PORTFOLIO)),
             _as_uuids(uuids(numbers // len(NAMES), Stream.USER)),
             (numbers % len(NAMES)).tolist(),

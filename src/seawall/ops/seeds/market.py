@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.time import to_micros
 from seawall.db import bulk
 from seawall.db.bulk import Column, Records, instant
-from seawall.db.series import PRICE_HISTORY, ensure_chunks
+from seawall.db.series import PRICE_HISTORY, QUOTES, ensure_chunks
 from seawall.db.session import raw_connection
 from seawall.market import catalog
 from seawall.market.ingest import ingest
@@ -35,6 +35,16 @@ _PRICES = (
     Column("circulating_supply", "<f8"),
     Column("rank", "<i4"),
 )
+_QUOTES = (
+    Column("symbol_id", "<i4"),
+    Column("time", "<M8[us]"),
+    *(
+        Column(name, "<f8")
+        for name in ("bid_price", "bid_size", "ask_price", "ask_size", "last_price", "last_size")
+    ),
+)
+_MINUTE = np.timedelta64(1, "m")
+QUOTE_DAYS = 7
 _BLOCK_STEPS = 30 * DAY_STEPS
 """A month of prices travels at a time."""
 
@@ -130,4 +140,35 @@ def _price_records(
     records["volume_24h_usd"] = np.round(turnovers * (1 + swing / 10), 2)
     records["circulating_supply"] = supplies
     records["rank"] = paths.ranks
+    return records.reshape(-1)
+
+
+async def add_quotes(
+    session: AsyncSession, paths: Paths, symbol_ids: Sequence[int], advance: Advance
+) -> None:
+    """Store a quote a minute of each pair."""
+    times = paths.times
+    await ensure_chunks(session, QUOTES, instant(times[-QUOTE_DAYS * DAY_STEPS - 1]), paths.until)
+    connection = await raw_connection(session)
+    constants = {INGESTED: np.datetime64(to_micros(paths.until), "us")}
+    for day in range(QUOTE_DAYS):
+        advance("Storing quotes", day, QUOTE_DAYS)
+        end = len(times) - (QUOTE_DAYS - 1 - day) * DAY_STEPS
+        records = _quotes(paths, symbol_ids, end - DAY_STEPS - 1, end)
+        await bulk.write(connection, "quotes", records, _QUOTES, constants)
+
+
+def _quotes(paths: Paths, symbol_ids: Sequence[int], start: int, stop: int) -> Records:
+    """Lay out the quotes of the minutes after one step until another."""
+    random = np.random.default_rng(start)
+    known = paths.times[start:stop]
+    minutes = np.arange(known[0] + _MINUTE, known[-1] + _MINUTE, _MINUTE)
+    records = np.empty((len(minutes), len(symbol_ids)), bulk.record_dtype(_QUOTES))
+    at, steps = minutes.astype(np.int64), known.astype(np.int64)
+    middle = np.stack([np.interp(at, steps, prices) for prices in paths.prices[start:stop].T], -1)
+    records["symbol_id"] = symbol_ids
+    records["time"] = minutes[:, None]
+    for side, shift in (("bid", -1e-4), ("ask", 1e-4), ("last", 0)):
+        records[f"{side}_price"] = np.round(middle * (1 + shift), 6)
+        records[f"{side}_size"] = np.round(random.exponential(2_000, middle.shape) / middle, 6)
     return records.reshape(-1)

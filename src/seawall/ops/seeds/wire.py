@@ -24,7 +24,8 @@ def scatter(index: IntArray, stream: int) -> NDArray[np.uint64]:
     """Return 64 bits for each index; every stream has others.
 
     What is made of them is the same in whatever portions it is made.
-    Source: Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators" (SplitMix64).
+    Source: SplitMix64 of Steele, Lea, Flood (2014), "Fast splittable pseudorandom number
+    generators", OOPSLA.
     """
     seed = _mixed(np.full(1, stream, np.uint64) * _GOLDEN)
     return _mixed(seed + (index.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
@@ -38,7 +39,7 @@ def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def uniform(index: IntArray, stream: int) -> FloatArray:
     """Return a number from [0, 1) for each index."""
-    return (scatter(index, stream) >> np.uint64(11)) * 2.0**-53
+    return (scatter(index, stream) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def uuids(index: IntArray, stream: int) -> Wire:
