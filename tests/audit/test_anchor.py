@@ -210,6 +210,19 @@ async def test_several_databases_share_a_file(
         assert (await verified()).is_intact
 
 
+async def test_a_file_of_another_database_is_not_this_one_s(
+    location: Location, engine: AsyncEngine, anchors: Path, verified: Verify, alice: UUID
+) -> None:
+    assert (await verified()).is_intact
+    await engine.dispose()
+    async with _copied(location) as other, open_admin(other, OWNER_ROLE) as owner:
+        anchors.unlink()
+        await write_anchor(owner, anchors, "demo", anew=True)
+    await _log_in(engine, alice)
+    (finding,) = (await verified()).findings
+    assert re.match("The anchor of .* is not in the file", str(finding))
+
+
 def _drop_first(lines: list[bytes]) -> list[bytes]:
     return lines[1:]
 
@@ -242,6 +255,14 @@ def _cut_short(lines: list[bytes]) -> list[bytes]:
     return [*lines[:-1], lines[-1][:-20]]
 
 
+def _keep(lines: list[bytes]) -> list[bytes]:
+    return lines
+
+
+def _misdate(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"time":"2', b'"time":"x')]
+
+
 def _spoil(lines: list[bytes]) -> list[bytes]:
     return [lines[0], b'{"heads": {"x": 1}}', *lines[2:]]
 
@@ -257,6 +278,8 @@ def _spoil(lines: list[bytes]) -> list[bytes]:
         (_edit_last, "The anchor of .* is not in the file"),
         (_swap, "Line 2 of .* does not follow"),
         (_cut_short, "Line 3 of .* is no anchor"),
+        (_keep, "Line 3 of .* is no anchor"),
+        (_misdate, "Line 3 of .* is no anchor"),
         (_spoil, "Line 2 of .* is no anchor"),
     ],
 )
@@ -270,7 +293,7 @@ async def test_a_file_that_was_changed_is_told(
         assert (await verified()).is_intact
     lines = anchors.read_bytes().splitlines()
     anchors.write_bytes(b"".join(each + b"\n" for each in spoil(lines)))
-    if spoil is _cut_short:
+    if spoil in {_cut_short, _keep}:
         anchors.write_bytes(anchors.read_bytes()[:-1])
     found = await verified()
     assert found.findings[0].fault is Fault.ANCHORS

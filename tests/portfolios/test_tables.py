@@ -52,7 +52,7 @@ class Ground:
             Portfolio: {"name": f"other {uuid4()}"},
             ExchangeConnection: inside
             | {"exchange_id": self.exchange, "name": "Main", "api_key_last_four": "a1b2"}
-            | {"api_key_encrypted": b"sealed", "permissions": READ_ONLY},
+            | {"api_key_encrypted": b"SWS sealed", "permissions": READ_ONLY},
             TransactionRow: of_asset
             | {"transaction_date": NOON, "transaction_type": "buy", "quantity": 2}
             | {"price_usd": 3, "recorded_at": NOON},
@@ -116,6 +116,7 @@ async def test_a_good_row_is_taken_as_the_bound_user_s(ground: Ground, table: Ta
         (Portfolio, {"name": "MAIN"}, "uq_portfolios_living_name"),
         (ExchangeConnection, {"name": ""}, "ck_exchange_connections_name"),
         (ExchangeConnection, {"api_key_last_four": "abc"}, "ck_exchange_connections_last_four"),
+        (ExchangeConnection, {"api_secret_encrypted": b"clear"}, "ck_exchange_connections_sealed"),
         (ExchangeConnection, {"status": "lost"}, "ck_exchange_connections_status"),
         (
             ExchangeConnection,
@@ -350,8 +351,8 @@ async def test_choices_are_logged_and_figures_are_not(ground: Ground) -> None:
 
 async def test_the_log_of_connections_has_no_keys(ground: Ground) -> None:
     session = ground.session
-    await ground.add(ExchangeConnection, api_key_encrypted=b"\xca\xfe\xba\xbe")
-    await session.execute(update(ExchangeConnection).values(api_secret_encrypted=b"\xde\xad"))
+    await ground.add(ExchangeConnection, api_key_encrypted=b"SWS\xca\xfe\xba\xbe")
+    await session.execute(update(ExchangeConnection).values(api_secret_encrypted=b"SWS\xde\xad"))
     await session.execute(update(ExchangeConnection).values(last_sync_status="success"))
     rows = await session.scalars(
         text(

@@ -19,7 +19,7 @@ from uuid import UUID
 import orjson
 
 from seawall.audit.schemas import Chain, Head, Point, chain_name
-from seawall.core.errors import UnavailableError
+from seawall.core.errors import InvalidError, UnavailableError
 from seawall.core.settings import Settings
 from seawall.core.time import iso, parse_time
 
@@ -193,16 +193,15 @@ def _render(anchor: Anchor) -> bytes:
 
 
 def _parse(line: bytes) -> Anchor | None:
-    """Read a line; None when it is not one that `_render` wrote."""
+    """Read a line; None when it is no anchor."""
     try:
         read = orjson.loads(line)
         heads = {
             None if name == "system" else UUID(name): Head(int(sequence), bytes.fromhex(hash_))
             for name, (sequence, hash_) in read["heads"].items()
         }
-        anchor = Anchor(
+        return Anchor(
             parse_time(read["time"]), read["database"], read["log"], heads, read["previous"]
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidError):
         return None
-    return anchor if _render(anchor) == line else None

@@ -1,7 +1,7 @@
 """`seawall db retention` and `seawall db archive`: what leaves the database, and where it goes."""
 
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -254,7 +254,7 @@ def query(
         async with _open() as (owner, folder):
             return await query(owner, folder, sql)
 
-    rows = run(go())
+    rows = [{name: _plain(value) for name, value in row.items()} for row in run(go())]
     if as_json:
         print_json({"rows": rows})
         return
@@ -265,3 +265,14 @@ def query(
         print_table(shown)
     hidden = len(rows) - SHOWN_ROWS
     typer.echo(f"{len(rows):,} rows{f', {hidden:,} not shown' if hidden > 0 else ''}.")
+
+
+def _plain(value: object) -> object:
+    """Return a value as text when it is of a type that JSON lacks and tables cannot show."""
+    match value:
+        case bytes():
+            return value.hex()
+        case time():
+            return value.isoformat()
+        case _:
+            return value

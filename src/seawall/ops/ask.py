@@ -10,6 +10,8 @@ from seawall.core.errors import InvalidError
 from seawall.ops.archive import ArchiveRecord, list_archives, require_intact
 from seawall.ops.parquet import TableColumn
 
+_QUERY = re.compile(r"[\s(]*(select|with)\b", re.IGNORECASE)
+
 
 async def query(owner: AsyncEngine, folder: Path, sql: str) -> list[dict[str, object]]:
     """Ask the archive in SQL, where each archived table has its own name; return the rows.
@@ -21,6 +23,8 @@ async def query(owner: AsyncEngine, folder: Path, sql: str) -> list[dict[str, ob
         NotFoundError: a file of a table that is asked for is gone.
         ConflictError: a file of a table that is asked for is not what was archived.
     """
+    if not _QUERY.match(sql):
+        raise InvalidError("The archive answers one SELECT, and changes nothing.")
     tables: dict[str, list[ArchiveRecord]] = {}
     for each in await list_archives(owner, folder):
         tables.setdefault(each.table, []).append(each)
@@ -34,10 +38,12 @@ async def query(owner: AsyncEngine, folder: Path, sql: str) -> list[dict[str, ob
     )
     try:
         return context.execute(sql, eager=True).to_dicts()
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
+        # Below the first line stand the plans of the engine.
+        said = str(error).partition("\n")[0].rstrip(":.")
         archived = ", ".join(sorted(tables)) or "nothing yet"
         raise InvalidError(
-            f"The archive cannot answer: {error}.", hint=f"Archived: {archived}."
+            f"The archive cannot answer: {said}.", hint=f"Archived: {archived}."
         ) from error
 
 

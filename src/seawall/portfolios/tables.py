@@ -52,6 +52,10 @@ def _of_portfolio(table: str, ondelete: str = "CASCADE") -> ForeignKeyConstraint
     )
 
 
+_SECRETS = ("api_key_encrypted", "api_secret_encrypted", "passphrase_encrypted")
+"""What `core.crypto` sealed begins with its mark; a key in the clear is refused."""
+
+
 class Portfolio(Base):
     """A named set of holdings that belongs to one user.
 
@@ -148,6 +152,9 @@ class ExchangeConnection(Base):
         _of_portfolio("exchange_connections", "SET NULL (portfolio_id)"),
         UniqueConstraint("user_id", "id", name="uq_exchange_connections_tenant"),
         CheckConstraint("length(name) BETWEEN 1 AND 100", name="name"),
+        CheckConstraint(
+            " AND ".join(f"substr({column}, 1, 3) = 'SWS'" for column in _SECRETS), name="sealed"
+        ),
         CheckConstraint("length(api_key_last_four) = 4", name="last_four"),
         CheckConstraint(
             "jsonb_typeof(permissions) = 'object'"
@@ -182,7 +189,7 @@ class ExchangeConnection(Base):
         {
             "info": TENANT
             | audited(
-                redacted=("api_key_encrypted", "api_secret_encrypted", "passphrase_encrypted"),
+                redacted=_SECRETS,
                 derived=("last_sync_at", "last_sync_status", "sync_error_message"),
             )
         },
@@ -267,7 +274,7 @@ class TransactionRow(Base):
             "fee_asset_id",
             postgresql_where=text("fee_asset_id IS NOT NULL"),
         ),
-        {"info": TENANT | unaudited("rows are only ever added: the table is a log itself")},
+        {"info": TENANT | audited()},
     )
 
     id: Mapped[UuidKey]

@@ -1,31 +1,33 @@
-"""Ten users with rows in every table, and a run of attempts of each to get at another's."""
+"""Users with rows in every table, and a run of attempts of each to get at another's."""
 
 import asyncio
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 import pytest
-from asyncpg import DeadlockDetectedError, PostgresError
+from asyncpg import DeadlockDetectedError, DivisionByZeroError, PostgresError
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from seawall.core.errors import SeawallError
+from seawall.core.errors import UnavailableError
 from seawall.db.base import Base
 from seawall.db.database import Location, open_admin
 from seawall.db.engine import TenantConnection, create_engine
+from seawall.db.faults import is_collision
 from seawall.db.session import raw_connection, transaction
 
 # ruff: noqa: S608 - names of tables and columns are the metadata's
 # ruff: noqa: S311 - a seeded run is to be the same again
 
-USERS = 10
 LANES = 3
 """How many transactions are open at a time, and so how many connections there are."""
 BATCH = 500
@@ -33,7 +35,7 @@ MARK = re.compile(r"mark\d\d|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What tells whose a value is: a word that is in all texts of a user, and ids."""
 FRESH = "fresh"
 """How titles of notifications begin that attempts add, as they may."""
-REFUSED = frozenset({"42501"})
+DENIED = frozenset({"42501"})
 Row = Mapping[str, Any]
 FillTenant = Callable[..., Awaitable[None]]
 
@@ -57,7 +59,11 @@ class Parent:
 
 @dataclass(frozen=True)
 class Shape:
-    """What attempts have to know of a table; `settable` is a column that may be updated."""
+    """What attempts have to know of a table.
+
+    `rights` are what the application may do to rows of its own: UPDATE `settable` or even GIVE the
+    row to another user, as far as grants go, and DELETE.
+    """
 
     name: str
     owner: str
@@ -114,14 +120,14 @@ class Attack:
     connection: TenantConnection
     me: Tenant
     victim: Tenant
-    field: Field
+    sown: Field
     random: Random
     spoils: bool = False
     """Set when it changes rows of its own, which is to be undone."""
     table: Shape = field(init=False)
 
     def __post_init__(self) -> None:
-        self.table = self.random.choice(list(self.field.tables.values()))
+        self.table = self.random.choice(list(self.sown.tables.values()))
 
     @property
     def row(self) -> Row:
@@ -136,8 +142,16 @@ class Attack:
     def look(self, returned: object, allowed: Iterable[str] = ()) -> None:
         """Raise when there is anything of another user's in what came back."""
         for found in MARK.findall(str(returned)):
-            if self.field.owners.get(found, self.me.id) != self.me.id and found not in allowed:
-                raise LeakError(f"{self.me.mark} got {found}: {returned}")
+            if self.sown.owners.get(found, self.me.id) != self.me.id and found not in allowed:
+                self.leak(f"got {found}: {returned}")
+
+    def leak(self, said: object) -> NoReturn:
+        """Say that this user got through."""
+        raise LeakError(f"{self.me.mark}: {said}")
+
+    def undo(self) -> NoReturn:
+        """End the transaction by undoing it."""
+        raise UndoError
 
     async def sees(self, query: str, *values: object) -> list[Any]:
         """Read what may be mine alone."""
@@ -145,24 +159,40 @@ class Attack:
         self.look(rows)
         return rows
 
+    async def sees_its_own(self) -> None:
+        """Read what has to be there."""
+        if not await self.sees(f"SELECT * FROM {self.table.name} LIMIT 9"):
+            self.leak(f"does not see its rows of {self.table.name}")
+
     async def sees_none(self, query: str, *values: object) -> None:
         """Read what may not be there at all."""
         rows = await self.sees(query, *values)
         if rows:
-            raise LeakError(f"{self.me.mark} saw {rows} by {query}")
+            self.leak(f"saw {rows} by {query}")
 
     async def changes_none(self, statement: str, *values: object) -> None:
         """Try to change another's rows."""
         status = await self.connection.execute(statement, *values)
         if not status.endswith(" 0"):
-            raise LeakError(f"{self.me.mark}: {status} by {statement}")
+            self.leak(f"{status} by {statement}")
 
     async def touches_none(self, right: str, statement: str, *values: object) -> None:
-        """Try to change another's rows, in a table where I may need no more than the right."""
+        """Try to change another's rows, which takes a right that the table may not give at all."""
         if right in self.table.rights:
             await self.changes_none(statement, *values)
         else:
-            await self.is_refused(REFUSED, statement, *values)
+            await self.is_refused(DENIED, statement, *values)
+
+    async def changes_none_or_fails(
+        self, states: frozenset[str], statement: str, *values: object
+    ) -> None:
+        """Try what changes nothing, or ends in an error of one of these states."""
+        try:
+            await self.changes_none(statement, *values)
+        except DeadlockDetectedError:
+            raise
+        except PostgresError as error:
+            await self.accept(error, states, (statement, values))
 
     async def is_refused(self, states: frozenset[str], statement: str, *values: object) -> None:
         """Try what has to end in an error of one of these states."""
@@ -173,10 +203,10 @@ class Attack:
         except PostgresError as error:
             await self.accept(error, states, (statement, values))
         else:
-            raise LeakError(f"{self.me.mark} was not refused {statement}: {returned}")
+            self.leak(f"was not refused {statement}: {returned}")
 
     async def accept(self, error: PostgresError, states: frozenset[str], said: object) -> None:
-        """Look for another's values in an error but for those that were said, and go on after it."""
+        """Look for values in an error that were not said by the statement, and go on after it."""
         self.look((error, error.detail, error.hint), MARK.findall(str(said)))
         if error.sqlstate not in states:
             raise LeakError(f"{self.me.mark}: {said} ended in {error.sqlstate}, {error}") from error
@@ -197,7 +227,7 @@ class Fuzz:
 
     engine: AsyncEngine
     admin: AsyncEngine
-    field: Field
+    sown: Field
     attempts: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     served: defaultdict[int, set[UUID]] = field(default_factory=lambda: defaultdict(set))
@@ -244,17 +274,18 @@ class Fuzz:
         self, kinds: Mapping[str, Kind], ends: Mapping[str, End], random: Random
     ) -> None:
         """Make some attempts as one user in one transaction, and end it in one of many ways."""
-        me = random.choice(self.field.tenants)
+        me = random.choice(self.sown.tenants)
         try:
             async with transaction(self.engine, me.id) as session:
                 connection = await raw_connection(session)
                 self.served[connection.get_server_pid()].add(me.id)
                 await self._try(kinds, ends, connection, me, random)
-        except UndoError:
+        except (UndoError, DivisionByZeroError):
             pass
-        except SeawallError as error:
-            # Two users met, or the unit's end was an error; nothing else is expected.
-            self.ends[type(error.__cause__).__name__] += 1
+        except UnavailableError as error:
+            if not is_collision(error):
+                raise
+            self.ends["met another"] += 1
 
     async def _try(
         self,
@@ -265,13 +296,18 @@ class Fuzz:
         random: Random,
     ) -> None:
         await connection.execute("SAVEPOINT beginning")
-        others = [each for each in self.field.tenants if each is not me]
+        others = [each for each in self.sown.tenants if each is not me]
         for number in range(random.randint(1, 12)):
-            attack = Attack(connection, me, random.choice(others), self.field, random)
-            if number == 0 and not await attack.sees(f"SELECT * FROM {attack.table.name} LIMIT 9"):
-                raise LeakError(f"{me.mark} does not see rows of {attack.table.name}")
+            attack = Attack(connection, me, random.choice(others), self.sown, random)
             name = random.choice(list(kinds))
-            await kinds[name](attack)
+            try:
+                if number == 0:
+                    await attack.sees_its_own()
+                await kinds[name](attack)
+            except DeadlockDetectedError:
+                raise
+            except PostgresError as error:
+                raise LeakError(f"{me.mark} {name}: {error}") from error
             self.attempts[name] += 1
             if attack.spoils:
                 raise UndoError
@@ -285,25 +321,25 @@ class Fuzz:
             f"SELECT '{each.name}', {each.owner}, count(*),"
             " md5(string_agg(md5(it::text), '' ORDER BY md5(it::text)))"
             f" FROM {each.name} it WHERE {_OLD.get(each.name, 'true')} GROUP BY {each.owner}"
-            for each in self.field.tables.values()
+            for each in self.sown.tables.values()
         )
         async with AsyncSession(self.admin) as session:
             connection = await raw_connection(session)
-            rows = await connection.fetch(" UNION ALL ".join(queries), self.field.filled_at)
+            rows = await connection.fetch(" UNION ALL ".join(queries), self.sown.filled_at)
         return {(name, owner): (count, digest) for name, owner, count, digest in rows}
 
     async def _find_strangers(self) -> None:
         """Look at what was added, and at every foreign key: it has to stay with its user."""
         queries = [
-            f"SELECT title FROM notifications JOIN users ON users.id = user_id"
-            f" WHERE title LIKE '{FRESH}%' AND title <> '{FRESH} ' || username",
+            f"SELECT title FROM notifications JOIN users ON users.id = user_id WHERE"
+            f" starts_with(title, '{FRESH}') AND title <> '{FRESH} ' || username",
             "SELECT operation FROM audit_logs WHERE actor_id <> user_id",
             *(
                 f"SELECT '{each.name}' FROM {each.name} child JOIN {parent.table} parent ON"
                 f" ({', '.join(f'child.{name}' for name in parent.columns)})"
                 f" = ({', '.join(f'parent.{name}' for name in parent.referred)})"
                 " WHERE child.user_id <> parent.user_id"
-                for each in self.field.tables.values()
+                for each in self.sown.tables.values()
                 for parent in each.parents
             ),
         ]
@@ -314,6 +350,7 @@ class Fuzz:
                     raise LeakError(f"{query}: {found}")
 
 
+_LISTS = {"tags", "notification_channels"}
 _OLD = {"audit_logs": "time <= $1", "notifications": f"title NOT LIKE '{FRESH}%'"}
 
 
@@ -329,25 +366,40 @@ async def _shape(connection: TenantConnection, table: Table, tenants: list[Table
     owner = "id" if table.name == "users" else "user_id"
     columns = [each for each in table.columns if not each.computed and not each.identity]
     plain = [each.name for each in columns if not each.primary_key and each.name != owner]
+    (may,) = await connection.fetch(
+        "SELECT has_table_privilege('seawall_app', $1, 'DELETE') AS \"DELETE\","
+        " has_column_privilege('seawall_app', $1, $2, 'UPDATE') AS \"GIVE\","
+        " has_any_column_privilege('seawall_app', $1, 'UPDATE') AS \"UPDATE\"",
+        table.name,
+        owner,
+    )
     settable = await connection.fetchval(
-        "SELECT name FROM unnest($2::text[]) name"
-        " WHERE has_column_privilege('seawall_app', $1, name, 'UPDATE') LIMIT 1",
+        "SELECT name FROM unnest($2::text[]) AS name"
+        " ORDER BY has_column_privilege('seawall_app', $1, name, 'UPDATE') DESC LIMIT 1",
         table.name,
         plain,
     )
-    may_delete = "SELECT has_table_privilege('seawall_app', $1, 'DELETE')"
-    rights = {"UPDATE"} if settable else set()
-    if await connection.fetchval(may_delete, table.name):
-        rights.add("DELETE")
     return Shape(
         table.name,
         owner,
         tuple(each.name for each in table.primary_key),
         tuple(each.name for each in columns),
         tuple(_parents(table, tenants)),
-        frozenset(rights),
-        settable or plain[0],
+        frozenset(right for right, held in may.items() if held),
+        settable,
     )
+
+
+async def _rows(connection: TenantConnection, shape: Shape, user: UUID) -> list[Row]:
+    query = f"SELECT * FROM {shape.name} WHERE {shape.owner} = $1"
+    # JSON is written as text, though it is read as what it holds.
+    return [
+        {
+            name: json.dumps(value) if isinstance(value, dict) or name in _LISTS else value
+            for name, value in row.items()
+        }
+        for row in await connection.fetch(query, user)
+    ]
 
 
 async def _survey(admin: AsyncEngine, tenants: list[tuple[UUID, str, bool, bool]]) -> Field:
@@ -361,16 +413,9 @@ async def _survey(admin: AsyncEngine, tenants: list[tuple[UUID, str, bool, bool]
             " ON viewname = table_name WHERE table_schema = 'public' AND column_name = 'user_id'"
         )
         found = []
-        for id_, *rest in tenants:
-            query = "SELECT * FROM {} WHERE {} = $1"
-            rows = {
-                name: [
-                    dict(row)
-                    for row in await connection.fetch(query.format(name, shape.owner), id_)
-                ]
-                for name, shape in shapes.items()
-            }
-            found.append(Tenant(id_, *rest, rows))
+        for id_, mark, is_public, shows in tenants:
+            rows = {name: await _rows(connection, shape, id_) for name, shape in shapes.items()}
+            found.append(Tenant(id_, mark, is_public, shows, rows))
         filled_at = await connection.fetchval("SELECT clock_timestamp()")
     owners: dict[str, UUID] = {}
     for tenant in found:
@@ -379,10 +424,10 @@ async def _survey(admin: AsyncEngine, tenants: list[tuple[UUID, str, bool, bool]
     return Field(tuple(found), shapes, tuple(row[0] for row in views), owners, filled_at)
 
 
-async def _sow(location: Location, fill_tenant: FillTenant) -> Field:
-    """Fill a database: four users keep their portfolios to themselves, six show them."""
+async def _sow(fill_tenant: FillTenant, location: Location, users: int) -> Field:
+    """Fill a database; every other portfolio is public, every other one of these in full."""
     engine = create_engine(location.url)
-    tenants = [(uuid4(), f"mark{n:02}", n >= 4, n >= 7) for n in range(USERS)]
+    tenants = [(uuid4(), f"mark{n:02}", n % 2 == 1, n % 4 == 3) for n in range(users)]
     for id_, mark, is_public, shows in tenants:
         await fill_tenant(engine, id_, mark, is_public=is_public, shows_quantities=shows)
     await engine.dispose()
@@ -394,14 +439,14 @@ async def _sow(location: Location, fill_tenant: FillTenant) -> Field:
         return await _survey(admin, tenants)
 
 
-Sow = Callable[[Location], Field]
-OpenFuzz = Callable[[Location, Field], Any]
+Sow = Callable[[Location, int], Awaitable[Field]]
+OpenFuzz = Callable[[Location, Field], AbstractAsyncContextManager[Fuzz]]
 
 
 @pytest.fixture(scope="session")
 def sow(fill_tenant: FillTenant) -> Sow:
-    """Fill a database with users."""
-    return lambda location: asyncio.run(_sow(location, fill_tenant))
+    """Fill a database with so many users."""
+    return partial(_sow, fill_tenant)
 
 
 @pytest.fixture(scope="session")
@@ -416,9 +461,3 @@ def open_fuzz() -> OpenFuzz:
         await engine.dispose()
 
     return open_it
-
-
-@pytest.fixture(scope="session")
-def leak_error() -> type[Exception]:
-    """What a run raises that found a leak."""
-    return LeakError

@@ -7,26 +7,34 @@ like, see `test_doors`), which open to an exact key. What everybody may see of a
 there is: the planner's estimates, the server's counters, and that a name or an e-mail is taken.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from io import BytesIO
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from asyncpg import PostgresError
+from asyncpg import InvalidTextRepresentationError, PostgresError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.db import engine as engine_module
 from seawall.db.database import Location, open_admin
+from seawall.db.engine import TenantConnection
 from seawall.db.series import SERIES
+from seawall.db.session import raw_connection
 
 # ruff: noqa: S608 - names of tables and columns are the metadata's
 
 # What `conftest` makes: tests cannot import it.
 Attack = Any
 Field = Any
+Sow = Callable[[Location, int], Awaitable[Field]]
+OpenFuzz = Callable[[Location, Field], AbstractAsyncContextManager[Any]]
 Kind = Callable[[Attack], Awaitable[None]]
 KINDS: dict[str, Kind] = {}
 ENDS: dict[str, Kind] = {}
-SEEDS, ATTEMPTS = 10, 5_000
+USERS, SEEDS, ATTEMPTS = 10, 10, 5_000
 UNBOUND = frozenset({"42704", "22P02"})
 DENIED = frozenset({"42501"})
 # Where another's row or value is pointed at: by policies, keys, checks and the rules of orders.
@@ -70,13 +78,13 @@ async def selects_everything(it: Attack) -> None:
 
 @_kind
 async def joins(it: Attack) -> None:
-    one, other = it.table, it.random.choice(list(it.field.tables.values()))
+    one, other = it.table, it.random.choice(list(it.sown.tables.values()))
     await it.sees_none(
         f"SELECT a.*, b.* FROM {one.name} a JOIN {other.name} b ON a.{one.owner} <> b.{other.owner}"
     )
     await it.sees_none(
         f"SELECT b.* FROM unnest($1::uuid[]) AS a JOIN {other.name} b ON b.{other.owner} = a",
-        [each.id for each in it.field.tenants if each is not it.me],
+        [each.id for each in it.sown.tenants if each is not it.me],
     )
 
 
@@ -97,7 +105,8 @@ async def aggregates(it: Attack) -> None:
     table = it.table
     (row,) = await it.sees(
         f"SELECT count(*) FILTER (WHERE {table.owner} IS DISTINCT FROM $1) AS others,"
-        f" array_agg(DISTINCT {table.owner}) AS whose, max(to_jsonb(it)::text) FROM {table.name} it",
+        f" array_agg(DISTINCT {table.owner}) AS whose, max(to_jsonb(it)::text)"
+        f" FROM {table.name} it",
         it.me.id,
     )
     assert (row["others"], row["whose"]) == (0, [it.me.id])
@@ -105,7 +114,7 @@ async def aggregates(it: Attack) -> None:
 
 @_kind
 async def reads_a_view(it: Attack) -> None:
-    view = it.random.choice(it.field.views)
+    view = it.random.choice(it.sown.views)
     await it.sees(f"SELECT * FROM {view}")
     await it.sees_none(f"SELECT * FROM {view} WHERE user_id = $1", it.victim.id)
 
@@ -136,13 +145,14 @@ async def lists_public_portfolios(it: Attack) -> None:
     rows = await it.connection.fetch("SELECT * FROM list_public_portfolios(100)")
     found = {row["id"]: row["total_value_usd"] is not None for row in rows}
     assert found == {
-        each.portfolio: each.shows_quantities for each in it.field.tenants if each.is_public
+        each.portfolio: each.shows_quantities for each in it.sown.tenants if each.is_public
     }
 
 
 @_kind
 async def reads_statistics(it: Attack) -> None:
-    await it.sees_none("SELECT * FROM pg_stats WHERE tablename = $1", it.table.name)
+    seen = "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats"
+    await it.sees_none(f"{seen} WHERE tablename = $1", it.table.name)
 
 
 @_kind
@@ -156,16 +166,20 @@ async def reads_errors(it: Attack) -> None:
 async def reads_notices(it: Attack) -> None:
     """Have a cheap function look at every row before the policy has, and tell of it."""
     said: list[object] = []
-    it.connection.add_log_listener(lambda _, message: said.append(message))
+
+    def hear(_: object, message: object) -> None:
+        said.append(message)
+
+    it.connection.add_log_listener(hear)
     await it.connection.execute(
         "CREATE FUNCTION pg_temp.peek(seen text) RETURNS boolean LANGUAGE plpgsql COST 0.0001"
         " AS $$BEGIN RAISE NOTICE '%', seen; RETURN true; END$$"
     )
     await it.sees(f"SELECT * FROM {it.table.name} it WHERE pg_temp.peek(it::text) LIMIT 50")
+    await it.go_back()
+    it.connection.remove_log_listener(hear)
     assert said
     it.look(said)
-    it.connection._log_listeners.clear()
-    await it.go_back()
 
 
 @_kind
@@ -237,18 +251,20 @@ def _other_id(it: Attack, row: Any) -> list[Any]:
 
 
 def _as_mine(it: Attack, row: Any) -> dict[str, Any]:
-    return {**row, it.table.owner: it.me.id}
+    return {name: it.me.id if value == it.victim.id else value for name, value in row.items()}
 
 
 def _child(it: Attack) -> Any:
     """Choose a table with a foreign key to a row of the same user, and the key."""
-    it.table = it.random.choice([each for each in it.field.tables.values() if each.parents])
+    it.table = it.random.choice([each for each in it.sown.tables.values() if each.parents])
     return it.random.choice(it.table.parents)
 
 
 @_kind
 async def inserts_in_anothers_name(it: Attack) -> None:
-    await it.is_refused(DENIED, it.table.insert, *_other_id(it, it.row))
+    # An entry of the ledger is refused before the policy is asked: its fill is not to be seen.
+    states = DENIED | {"23503"} if it.table.name == "ledger_entries" else DENIED
+    await it.is_refused(states, it.table.insert, *_other_id(it, it.row))
 
 
 @_kind
@@ -271,22 +287,17 @@ async def inserts_what_it_selects(it: Attack) -> None:
 
 @_kind
 async def updates(it: Attack) -> None:
-    table, change = it.table, f"{it.table.settable} = it.{it.table.settable}"
-    by_key, by_user, joined = it.random.choice(
-        [(True, False, False), (False, True, False), (False, False, True)]
+    table = it.table
+    statement = f"UPDATE {table.name} it SET {table.settable} = it.{table.settable}"
+    by_user = f"it.{table.owner} = $1"
+    condition, *values = it.random.choice(
+        [
+            (f"WHERE {table.by_key}", *it.key()),
+            (f"WHERE {by_user}", it.victim.id),
+            (f"FROM users WHERE {by_user} AND users.id = $2", it.victim.id, it.me.id),
+        ]
     )
-    if by_key:
-        statement = f"UPDATE {table.name} it SET {change} WHERE {table.by_key}"
-        await it.touches_none("UPDATE", statement, *it.key())
-    elif by_user:
-        statement = f"UPDATE {table.name} it SET {change} WHERE {table.owner} = $1"
-        await it.touches_none("UPDATE", statement, it.victim.id)
-    elif joined:
-        statement = (
-            f"UPDATE {table.name} it SET {change} FROM unnest($1::uuid[]) AS other"
-            f" WHERE it.{table.owner} = other"
-        )
-        await it.touches_none("UPDATE", statement, [it.victim.id])
+    await it.touches_none("UPDATE", f"{statement} {condition}", *values)
 
 
 @_kind
@@ -311,10 +322,7 @@ async def gives_away(it: Attack) -> None:
 async def takes(it: Attack) -> None:
     table = it.table
     statement = f"UPDATE {table.name} SET {table.owner} = $1 WHERE {table.owner} = $2"
-    if "UPDATE" in table.rights and not table.settable_alone:
-        await it.changes_none(statement, it.me.id, it.victim.id)
-    else:
-        await it.is_refused(DENIED, statement, it.me.id, it.victim.id)
+    await it.touches_none("GIVE", statement, it.me.id, it.victim.id)
 
 
 @_kind
@@ -363,39 +371,43 @@ async def merges(it: Attack) -> None:
     )
 
 
+def _with_an_id(it: Attack) -> Any:
+    """Choose a table whose rows have ids; entries of the log are nobody's to choose."""
+    shapes = [each for each in it.sown.tables.values() if "id" in each.key]
+    it.table = it.random.choice([each for each in shapes if each.name != "audit_logs"])
+    return it.table
+
+
 @_kind
 async def upserts(it: Attack) -> None:
     """Try a value that another has: it may be told that the value is taken, and nothing more."""
-    it.table = it.random.choice([each for each in it.field.tables.values() if "id" in each.key])
-    table = it.table
+    table = _with_an_id(it)
     row = it.row if table.name == "users" else _as_mine(it, it.row)
-    values = [row[name] for name in table.columns]
     change = f"{table.settable} = excluded.{table.settable}"
     on_conflict = f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {change} RETURNING *"
+    values = [row[name] for name in table.columns]
     await it.is_refused(NO_PLACE, f"{table.insert} {on_conflict}", *values)
 
 
 @_kind
 async def upserts_nothing(it: Attack) -> None:
-    it.table = it.random.choice([each for each in it.field.tables.values() if "id" in each.key])
+    table = _with_an_id(it)
     row = _as_mine(it, it.row)
-    values = [row[name] for name in it.table.columns]
-    if it.table.name == "users":
-        await it.changes_none(f"{it.table.insert} ON CONFLICT DO NOTHING", *values)
-    else:
-        await it.changes_none(f"{it.table.insert} ON CONFLICT DO NOTHING", *values)
+    values = [row[name] for name in table.columns]
+    statement = f"{table.insert} ON CONFLICT DO NOTHING"
+    await it.changes_none_or_fails(NO_PLACE, statement, *values)
 
 
 @_kind
 async def copies_in(it: Attack) -> None:
     try:
         await it.connection.copy_to_table(
-            it.table.name, source=b"", columns=[it.table.owner], format="csv"
+            it.table.name, source=BytesIO(), columns=[it.table.owner], format="csv"
         )
     except PostgresError as error:
         await it.accept(error, frozenset({"0A000"}), "")
     else:
-        pytest.fail(f"COPY into {it.table.name} passes row security")
+        it.leak(f"copied into {it.table.name}")
 
 
 @_kind
@@ -405,7 +417,7 @@ async def truncates(it: Attack) -> None:
 
 @_kind
 async def writes_to_a_public_portfolio(it: Attack) -> None:
-    shown = [each for each in it.field.tenants if each.is_public and each is not it.me]
+    shown = [each for each in it.sown.tenants if each.is_public and each is not it.me]
     portfolio = it.random.choice(shown).portfolio
     await it.changes_none("UPDATE portfolios SET is_public = false WHERE id = $1", portfolio)
     await it.changes_none("UPDATE holdings SET quantity = 0 WHERE portfolio_id = $1", portfolio)
@@ -465,7 +477,7 @@ async def breaks_out(it: Attack) -> None:
             "SET SESSION AUTHORIZATION seawall_owner",
             "SELECT * FROM list_users()",
             "SELECT * FROM list_tenants()",
-            "SELECT audit_row()",
+            "SELECT create_series('portfolios', 'year', false)",
             "REASSIGN OWNED BY seawall_owner TO seawall_app",
             "SET session_replication_role = replica",
         ]
@@ -483,9 +495,7 @@ async def switches_row_security_off(it: Attack) -> None:
 async def changes_its_role(it: Attack) -> None:
     change = it.random.choice(["SET ROLE NONE", "RESET ROLE", "SET LOCAL ROLE seawall_app"])
     await it.connection.execute(change)
-    await it.sees_none(
-        f"SELECT * FROM {it.table.name} WHERE {it.table.owner} <> $1", it.me.id
-    )
+    await it.sees_none(f"SELECT * FROM {it.table.name} WHERE {it.table.owner} <> $1", it.me.id)
 
 
 @_kind
@@ -520,7 +530,7 @@ async def discards(it: Attack) -> None:
 @_kind
 async def puts_tables_in_the_way(it: Attack) -> None:
     """Have functions that act as the owner look at tables of its own making."""
-    private = it.random.choice([each for each in it.field.tenants if not each.is_public])
+    private = it.random.choice([each for each in it.sown.tenants if not each.is_public])
     await it.connection.execute(
         "CREATE TEMP TABLE portfolios AS SELECT *, true AS is_public FROM"
         f" (VALUES ('{private.portfolio}'::uuid)) AS it (id);"
@@ -554,7 +564,7 @@ async def looks_for_what_was_left(it: Attack) -> None:
     """Look for what an earlier user of the connection had in it."""
     for row in await it.connection.fetch("SELECT name FROM pg_cursors WHERE name LIKE 'held%'"):
         await it.sees(f"FETCH 50 FROM {row[0]}")
-    relations = "SELECT oid::regclass FROM pg_class WHERE relnamespace = pg_my_temp_schema()"
+    relations = "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = pg_my_temp_schema()"
     for row in await it.connection.fetch(f"{relations} AND relkind IN ('r', 'v')"):
         await it.sees(f"SELECT * FROM {row[0]} LIMIT 50")
 
@@ -581,13 +591,103 @@ async def fails(it: Attack) -> None:
 @_end
 async def ends_by_itself(it: Attack) -> None:
     """End the transaction past the unit of work, which leaves it bound to nobody."""
-    await it.connection.execute(
-        it.random.choice(["COMMIT", "ROLLBACK", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN"])
-    )
-    try:
-        rows = await it.connection.fetch(f"SELECT * FROM {it.table.name}")
-    except PostgresError as error:
-        assert error.sqlstate in UNBOUND
-    else:
-        it.look(rows)
+    ends = ["COMMIT", "ROLLBACK", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN"]
+    await it.connection.execute(it.random.choice(ends))
+    await it.connection.execute("SET app.user_id = ''")
+    with pytest.raises(InvalidTextRepresentationError):
+        await it.connection.fetch(f"SELECT * FROM {it.table.name}")
     it.undo()
+
+
+async def _sow(sow: Sow, location: Location) -> Field:
+    return await sow(location, USERS)
+
+
+@pytest.fixture(scope="module")
+def sown(module_location: Location, sow: Sow) -> Field:
+    """Ten users with rows in every table, in a database that the runs share."""
+    return asyncio.run(_sow(sow, module_location))
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_nobody_gets_at_what_is_another_s(
+    module_location: Location, sown: Field, open_fuzz: OpenFuzz, seed: int
+) -> None:
+    async with open_fuzz(module_location, sown) as fuzz:
+        await fuzz.run(KINDS, ENDS, seed, ATTEMPTS)
+    assert fuzz.attempts.total() >= ATTEMPTS
+    # Everything was tried, and connections served everybody.
+    assert set(fuzz.attempts) == set(KINDS)
+    assert min(fuzz.attempts.values()) > ATTEMPTS / len(KINDS) / 2
+    assert {*ENDS, "cancelled"} <= set(fuzz.ends)
+    assert len(max(fuzz.served.values(), key=len)) == len(sown.tenants)
+
+
+def test_there_are_fifty_thousand() -> None:
+    assert SEEDS * ATTEMPTS == 50_000
+
+
+# What a run has to find when it is done to a database.
+FAULTS = {
+    "row security is off": "ALTER TABLE alerts DISABLE ROW LEVEL SECURITY",
+    "a policy is dropped": "DROP POLICY tenant ON holdings",
+    "a policy shows everything": "ALTER POLICY tenant ON profiles USING (true)",
+    "a policy takes everything": "ALTER POLICY tenant ON stress_tests WITH CHECK (true)",
+    "a policy more": "CREATE POLICY more ON fills FOR SELECT TO seawall_app USING (side = 'buy')",
+    "a key leads anywhere": "ALTER TABLE holdings DROP CONSTRAINT fk_holdings_portfolios,"
+    " ADD FOREIGN KEY (portfolio_id) REFERENCES portfolios",
+    "a view shows what its owner sees, on whom nothing is forced": "ALTER VIEW active_portfolio"
+    " RESET (security_invoker); ALTER TABLE positions NO FORCE ROW LEVEL SECURITY;"
+    " ALTER TABLE trading_accounts NO FORCE ROW LEVEL SECURITY",
+    "a partition is open": "GRANT SELECT ON portfolio_snapshots_2024 TO seawall_app;"
+    " ALTER TABLE portfolio_snapshots_2024 DISABLE ROW LEVEL SECURITY",
+    "what is public shows quantities": "DO $$BEGIN EXECUTE replace(pg_get_functiondef("
+    "'public_holdings'::regproc), 'w.shows_quantities', 'true'); END$$",
+    "a table may be emptied": "GRANT TRUNCATE ON holdings TO seawall_app",
+}
+FEW, ENOUGH = 4, 10_000
+
+
+@pytest.mark.parametrize("change", FAULTS.values(), ids=FAULTS)
+async def test_a_fault_is_found(
+    location: Location, sow: Sow, open_fuzz: OpenFuzz, change: str
+) -> None:
+    sown = await sow(location, FEW)
+    async with open_admin(location) as admin, AsyncSession(admin) as session:
+        await (await raw_connection(session)).execute(change)
+        await session.commit()
+    async with open_fuzz(location, sown) as fuzz:
+        with pytest.raises(AssertionError):
+            await fuzz.run(KINDS, ENDS, 0, ENOUGH)
+
+
+async def test_what_is_left_on_a_connection_is_found(
+    module_location: Location,
+    sown: Field,
+    open_fuzz: OpenFuzz,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_module, "_LEAVE_NOTHING", "")
+    async with open_fuzz(module_location, sown) as fuzz:
+        with pytest.raises(AssertionError):
+            await fuzz.run(KINDS, ENDS, 0, ENOUGH)
+
+
+async def test_a_binding_that_stays_is_found(
+    module_location: Location,
+    sown: Field,
+    open_fuzz: OpenFuzz,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bind = TenantConnection.execute
+    first: dict[TenantConnection, UUID | None] = {}
+
+    async def bind_the_first(self: TenantConnection, query: str, *args: object) -> str:
+        if query.startswith("BEGIN") and self.bound_user is not None:
+            self.bound_user = first.setdefault(self, self.bound_user)
+        return await bind(self, query, *args)
+
+    monkeypatch.setattr(TenantConnection, "execute", bind_the_first)
+    async with open_fuzz(module_location, sown) as fuzz:
+        with pytest.raises(AssertionError):
+            await fuzz.run(KINDS, ENDS, 0, ENOUGH)

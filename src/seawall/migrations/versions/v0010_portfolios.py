@@ -191,6 +191,11 @@ def _create_exchange_connections() -> None:
                 REFERENCES portfolios (user_id, id) ON DELETE SET NULL (portfolio_id),
             CONSTRAINT uq_exchange_connections_tenant UNIQUE (user_id, id),
             CONSTRAINT ck_exchange_connections_name CHECK (length(name) BETWEEN 1 AND 100),
+            CONSTRAINT ck_exchange_connections_sealed CHECK (
+                substr(api_key_encrypted, 1, 3) = 'SWS'
+                AND substr(api_secret_encrypted, 1, 3) = 'SWS'
+                AND substr(passphrase_encrypted, 1, 3) = 'SWS'
+            ),
             CONSTRAINT ck_exchange_connections_last_four CHECK (length(api_key_last_four) = 4),
             CONSTRAINT ck_exchange_connections_permissions CHECK (
                 jsonb_typeof(permissions) = 'object'
@@ -288,9 +293,11 @@ def _extend_transactions() -> None:
             CREATE INDEX idx_transactions_{column} ON transactions ({column})
             WHERE {column} IS NOT NULL
         """)
+    audit_rows("transactions")
 
 
 def _shorten_transactions() -> None:
+    unaudit_rows("transactions")
     op.execute("CREATE INDEX idx_transactions_user_id ON transactions (user_id)")
     op.execute("DROP INDEX idx_transactions_transaction_date, idx_transactions_type")
     op.execute("DROP INDEX idx_transactions_recorded_at")

@@ -27,7 +27,7 @@ MOST_USERS = 1_000_000
 BATCH = 500
 """Users in one transaction: what is loaded when it is interrupted stays, and is gone on from."""
 LEAST_DAYS = 60
-AUDITED = ("users", "portfolios")
+AUDITED = ("users", "portfolios", "transactions")
 """Of the loaded tables those whose changes are logged, row by row, in a chain of each user."""
 _LOADED = (
     "assets",
