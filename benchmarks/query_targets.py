@@ -2,11 +2,9 @@
 
 Each is measured through Seawall (a transaction bound to a user, and the store's own function) and
 at the database (the same statement, prepared, on one connection that is bound already). Of whom
-and of what is asked is drawn anew for every run. SEAWALL_BENCH_USERS names the scales, in
-ascending order with commas between them.
+and of what is asked is drawn anew for every run.
 """
 
-import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.installation import installation
 from benchmarks.result import Result
+from benchmarks.scales import scales
 from benchmarks.statements import Work, as_application, bind, sent_by
 from seawall.core.time import now
 from seawall.db.database import Location
@@ -40,7 +39,6 @@ from seawall.ops.seeds.ledgers import NAMES, email, portfolio_id, user_id
 from seawall.ops.seeds.perf import seed_perf
 from seawall.portfolios.store import list_holdings, list_portfolios
 
-SCALES = "SEAWALL_BENCH_USERS"
 WARM_UP, RUNS = 100, 1_000
 ASKED = 100
 MONTH = timedelta(days=30)
@@ -69,9 +67,8 @@ TARGETS = (
 
 def query_targets() -> Iterator[Result]:
     """Seed as many users as each scale has, and measure every query."""
-    scales = [int(each) for each in os.environ.get(SCALES, "1000").split(",")]
     with installation() as location:
-        for users in scales:
+        for users in scales():
             began = perf_counter()
             seed, added = uvloop.run(seed_perf(location, users, now(), _ignore))
             took = perf_counter() - began

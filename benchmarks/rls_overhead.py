@@ -5,6 +5,7 @@ role with the same rights that passes the policies, with `user_id =` in the quer
 and run in turns, of another user each time. A ratio is the time with row security over the time
 without: of the whole statement as its sender waits for it, and, `-executor`, of what the server's
 executor says that it took, to which row security adds a microsecond or so whatever the query.
+There are as many users as in the last of the scales of `query-targets`.
 """
 
 import json
@@ -23,16 +24,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from benchmarks.installation import installation
 from benchmarks.result import Result
+from benchmarks.scales import scales
 from benchmarks.statements import as_application, bind, sent_by
 from seawall.core.time import now
 from seawall.db.database import Location, open_admin
 from seawall.db.engine import create_engine, libpq_url
 from seawall.db.session import transaction
-from seawall.ops.seeds.ledgers import NAMES, portfolio_id, user_id
+from seawall.ops.seeds.ledgers import portfolio_id, user_id
 from seawall.ops.seeds.perf import seed_perf
 from seawall.portfolios import store
 
-USERS, DAYS = 1_000, 365
+DAYS = 365
+"""Of prices, which no tenant's query reads."""
 RUNS, WARM_UP = 2_000, 50
 BINDINGS = 2_000
 MOST_BINDING = 0.15
@@ -76,7 +79,7 @@ FILL = (
         total_invested_usd, cash_usd, holdings_count)
     SELECT user_id, id, day, day, total_value_usd, total_invested_usd, 0, 20
     FROM generate_series(date_trunc('day', now()) - interval '120 days', now(), interval '1 day')
-        AS day CROSS JOIN portfolios
+        AS day CROSS JOIN portfolios WHERE is_primary
     """,
 )
 PASSING_ROLE = "seawall_benchmark"
@@ -139,17 +142,17 @@ OF_PORTFOLIO = (
 def rls_overhead() -> list[Result]:
     """Measure each query with and without row security, and binding a transaction to a user."""
     with installation() as location:
-        return uvloop.run(_measure(location))
+        return uvloop.run(_measure(location, scales()[-1]))
 
 
-async def _measure(location: Location) -> list[Result]:
-    await seed_perf(location, USERS, now(), lambda _step, _done, _total: None, days=DAYS)
+async def _measure(location: Location, users: int) -> list[Result]:
+    await seed_perf(location, users, now(), lambda _step, _done, _total: None, days=DAYS)
     await _fill(location)
     engine = create_engine(location.url)
     try:
         results: list[Result] = []
         for query, of_portfolio in await _queries(engine):
-            results += await _overhead(location, query, of_portfolio)
+            results += await _overhead(location, users, query, of_portfolio=of_portfolio)
         results.append(await _binding(engine))
     finally:
         await engine.dispose()
@@ -196,7 +199,9 @@ async def _queries(engine: AsyncEngine) -> list[tuple[Query, bool]]:
     return [*found, *((each, True) for each in OF_PORTFOLIO), *((each, False) for each in WRITTEN)]
 
 
-async def _overhead(location: Location, query: Query, of_portfolio: bool) -> Iterator[Result]:  # noqa: FBT001
+async def _overhead(
+    location: Location, users: int, query: Query, *, of_portfolio: bool
+) -> Iterator[Result]:
     """Time the query with and without row security, in turns."""
     draw = random.Random(1)  # noqa: S311 - nothing secret is drawn
     app = await as_application(location.url, user_id(0))
@@ -206,9 +211,9 @@ async def _overhead(location: Location, query: Query, of_portfolio: bool) -> Ite
         secured = await _prepare(app, query.sql)
         filtered = await _prepare(admin, query.filtered(int(of_portfolio)))
         for _ in range(WARM_UP + RUNS):
-            number = draw.randrange(USERS)
+            number = draw.randrange(users)
             user = user_id(number)
-            arguments = [portfolio_id(number, draw.randrange(len(NAMES)))] if of_portfolio else []
+            arguments = [portfolio_id(number, 0)] if of_portfolio else []
             await bind(app, user)
             ways = [(secured, arguments), (filtered, [*arguments, user])]
             rows = [await way.run(given) for way, given in draw.sample(ways, 2)]

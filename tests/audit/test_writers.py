@@ -13,6 +13,7 @@ from seawall.audit.tables import AuditLog
 from seawall.core.errors import UnavailableError
 from seawall.db.faults import translated
 from seawall.db.session import transaction
+from seawall.identity.tables import SystemSetting
 from seawall.portfolios.tables import Portfolio
 
 Verify = Callable[[], Awaitable[Verification]]
@@ -114,6 +115,22 @@ async def test_who_is_bound_to_nobody_waits_too_but_holds_no_locks(
     assert (await verified()).is_intact
 
 
+async def test_an_anchor_is_noted_after_whoever_writes_at_this_moment(
+    engine: AsyncEngine, owner: AsyncEngine, verified: Verify, alice: UUID
+) -> None:
+    async with transaction(engine, alice) as session:
+        await session.execute(insert(SystemSetting).values(setting_key="a", setting_value=1))
+        verifying = asyncio.create_task(verified())
+        await _until_one_waits(owner, "transactionid")
+        await session.execute(insert(SystemSetting).values(setting_key="b", setting_value=2))
+    assert (await verifying).is_intact
+    assert (await verified()).is_intact
+    async with owner.connect() as connection:
+        query = select(AuditLog.operation).where(AuditLog.user_id.is_(None))
+        found = list(await connection.scalars(query.order_by(AuditLog.sequence)))
+    assert found == ["BEGIN", "INSERT", "INSERT", "ANCHOR", "ANCHOR"]
+
+
 async def test_who_cannot_see_the_last_entry_has_to_try_again(
     engine: AsyncEngine, verified: Verify, alice: UUID, bob: UUID
 ) -> None:
@@ -157,3 +174,31 @@ async def test_a_long_transaction_costs_the_same_for_each_change(
         scans, fetched = await _fetched(await session.connection())
     assert scans == 0
     assert 2 * changes <= fetched <= 2 * changes + 10
+
+
+async def test_one_user_s_writers_of_each_other_s_rows_do_not_deadlock(
+    engine: AsyncEngine, owner: AsyncEngine, alice: UUID
+) -> None:
+    async with transaction(engine, alice) as session:
+        for name in ("one", "two"):
+            await _add_portfolio(session, name)
+
+    async def describe(session: AsyncSession, name: str, description: str) -> None:
+        change = update(Portfolio).where(Portfolio.name == name).values(description=description)
+        await session.execute(change)
+
+    async def second() -> None:
+        async with transaction(engine, alice) as session:
+            await describe(session, "two", "by the second")
+            await describe(session, "one", "by the second")
+
+    async with asyncio.timeout(20):
+        async with transaction(engine, alice) as session:
+            await describe(session, "one", "by the first")
+            other = asyncio.create_task(second())
+            await _until_one_waits(owner, "advisory")
+            await describe(session, "two", "by the first")
+        await other
+    async with transaction(engine, alice) as session:
+        described = select(Portfolio.description).where(Portfolio.name.in_(["one", "two"]))
+        assert (await session.scalars(described)).all() == ["by the second"] * 2

@@ -35,10 +35,8 @@ def anchors(tmp_path: Path) -> Path:
     return tmp_path / "home" / "audit" / "anchors.jsonl"
 
 
-def test_an_untouched_log_is_verified_and_anchored(
-    cli: Cli, portfolio: Callable[..., object], anchors: Path
-) -> None:
-    portfolio("2024-01-01,deposit,USD,100,,,")
+def test_an_untouched_log_is_verified_and_anchored(cli: Cli, anchors: Path) -> None:
+    assert cli("portfolio", "create", "Main").code == 0
     done = cli("audit", "verify")
     assert done.code == 0
     assert done.out.startswith("All 3 entries in 2 chains are as they were logged.\nAnchored as ")
@@ -56,10 +54,8 @@ def test_an_untouched_log_is_verified_and_anchored(
     }
 
 
-def test_a_changed_log_is_a_conflict_that_says_where(
-    cli: Cli, installation: Location, portfolio: Callable[..., object]
-) -> None:
-    portfolio("2024-01-01,deposit,USD,100,,,")
+def test_a_changed_log_is_a_conflict_that_says_where(cli: Cli, installation: Location) -> None:
+    assert cli("portfolio", "create", "Main").code == 0
     assert cli("audit", "anchor").code == 0
     _as_superuser(installation, *TAMPER)
     done = cli("audit", "verify")
@@ -117,9 +113,9 @@ def test_a_login_that_is_not_the_owner_s_is_refused(
 
 
 @pytest.fixture
-def history(cli: Cli, installation: Location, portfolio: Callable[..., object]) -> str:
+def history(cli: Cli, installation: Location) -> str:
     """A portfolio that was made and changed; its id."""
-    portfolio("2024-01-01,deposit,USD,100,,,")
+    assert cli("portfolio", "create", "Main").code == 0
     _as_superuser(
         installation,
         "UPDATE portfolios SET name = 'Red' || chr(27) || '[31m', color = '#000000',"

@@ -18,6 +18,7 @@ TABLES = Base.metadata.sorted_tables
 AUDITED = [table for table in TABLES if "audit" in table.info]
 ROW_INSERT_UPDATE_DELETE = 1 | 4 | 8 | 16
 STATEMENT_BEFORE_TRUNCATE = 2 | 32
+STATEMENT_BEFORE_CHANGE = 2 | 4 | 8 | 16
 SECRET = re.compile(r"password|passphrase|secret|token|_hash$|encrypted|cipher")
 
 
@@ -54,6 +55,13 @@ async def test_every_table_is_logged_as_its_code_says(admin: AsyncEngine) -> Non
     }
     assert {"users", "portfolios", "orders", "system_settings"} <= set(expected)
     assert await _triggers(admin, "audit_row") == expected
+
+
+async def test_every_logged_table_takes_its_chain_before_its_rows(admin: AsyncEngine) -> None:
+    found = await _triggers(admin, "lock_audit_chain")
+    assert {name: each[:2] for name, each in found.items()} == {
+        table.name: (f"lock_{table.name}", STATEMENT_BEFORE_CHANGE) for table in AUDITED
+    }
 
 
 async def test_no_logged_table_is_emptied_past_the_log(admin: AsyncEngine) -> None:

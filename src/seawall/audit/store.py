@@ -1,19 +1,22 @@
 """The SQL of the audit log, as the database's owner runs it: entries of every user."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Text, Uuid, bindparam, func, insert, select, text
+from sqlalchemy import ARRAY, BigInteger, Text, Uuid, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from seawall.audit.schemas import Ageing, Chain, Entry, Head, Point, Question
+from seawall.audit.schemas import Chain, Entry, Head, Point, Question
 from seawall.audit.tables import AuditLog
+from seawall.core.errors import UnavailableError
 from seawall.db.faults import translated
+
+_ATTEMPTS = 100
 
 # Computed here, from built-in functions: a function that is stored in the database could have been
 # replaced by whoever replaced an entry.
@@ -172,34 +175,23 @@ async def find_anchor(connection: AsyncConnection, file: str | None) -> tuple[da
 
 
 async def log_anchor(connection: AsyncConnection, file: str, line: str) -> None:
-    """Log that the log was anchored."""
+    """Log that the log was anchored.
+
+    Raises:
+        UnavailableError: others write to the system's chain all the time.
+    """
     values = {
         "user_id": None,
         "table_name": "audit_logs",
         "operation": "ANCHOR",
         "new_data": {"file": file, "line": line},
     }
-    await connection.execute(insert(AuditLog).values(values))
-
-
-async def log_ageing(connection: AsyncConnection, ageing: Ageing, rows: Mapping[UUID, int]) -> None:
-    """Log that rows of users left their table, or came back: how many, in one entry for each."""
-    left = dict(rows)
-    while left:
-        # Where another is writing to a chain, this waits, and then tries again after its entries.
-        logged = await connection.scalars(
-            _AGEING,
-            {
-                "chains": list(left),
-                "numbers": list(left.values()),
-                "table": ageing.table,
-                "operation": ageing.operation,
-                "record": ageing.archive and str(ageing.archive),
-                "month": ageing.month,
-            },
-        )
-        for chain in logged:
-            del left[chain]
+    for _ in range(_ATTEMPTS):
+        # Whoever is writing to the chain is waited for; then there is a conflict, and another end.
+        done = await connection.execute(insert(AuditLog).values(values).on_conflict_do_nothing())
+        if done.rowcount:
+            return
+    raise UnavailableError("The audit log was too busy to note its anchor.", hint="Try again.")
 
 
 async def list_broken_triggers(connection: AsyncConnection) -> Sequence[tuple[str, str]]:

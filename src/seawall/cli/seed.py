@@ -29,7 +29,8 @@ def seed(
     users with 5 portfolios of 20 holdings each, and five years of half-hourly prices of 50 coins;
     run again with more users it grows. What is there already stays as it is.
     """
-    held, added = run(_seed(_profile(profile, users), users or DEFAULT_USERS))
+    wanted = DEFAULT_USERS if users is None else users
+    held, added = run(_seed(_profile(profile, users), wanted))
     if as_json:
         print_json({"simulated": True, "seed": held, "users_added": added})
         return

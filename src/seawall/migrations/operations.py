@@ -58,6 +58,10 @@ def audit_rows(
         f"CREATE TRIGGER audit_{table} AFTER INSERT OR UPDATE OR DELETE ON {table}"
         f" FOR EACH ROW EXECUTE FUNCTION audit_row('{','.join(redacted)}', '{','.join(derived)}')"
     )
+    op.execute(
+        f"CREATE TRIGGER lock_{table} BEFORE INSERT OR UPDATE OR DELETE ON {table}"
+        " FOR EACH STATEMENT EXECUTE FUNCTION lock_audit_chain()"
+    )
     # It would empty the table without a word in the log, and past row security.
     op.execute(
         f"CREATE TRIGGER keep_{table} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
@@ -68,6 +72,7 @@ def audit_rows(
 def unaudit_rows(table: str) -> None:
     """Undo `audit_rows` on a table that stays."""
     op.execute(f"DROP TRIGGER audit_{table} ON {table}")
+    op.execute(f"DROP TRIGGER lock_{table} ON {table}")
     op.execute(f"DROP TRIGGER keep_{table} ON {table}")
 
 

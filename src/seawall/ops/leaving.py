@@ -28,7 +28,7 @@ _SUMMED_UP = {series.table for series in SERIES if series.rollups}
 _BEGIN = text("""
     SELECT set_config('seawall.ageing', pg_current_xact_id()::text, true),
         -- TimescaleDB refuses what unpacks many rows, to save who asks for it by accident.
-        set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)
+        set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '100000', true)
 """)
 _ANNOUNCE = text("SELECT set_config(:name, pg_current_xact_id()::text, true)")
 _IS_AUDITED = text("""

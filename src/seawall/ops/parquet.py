@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ class TableColumn:
     @property
     def quoted(self) -> str:
         """Its name as it stands in SQL."""
-        return f'"{self.name}"'
+        escaped = self.name.replace('"', '""')
+        return f'"{escaped}"'
 
     @property
     def select(self) -> str:
@@ -90,20 +91,19 @@ def write(path: Path, columns: Sequence[TableColumn], rows: Sequence[Row[Any]]) 
             for at, column in enumerate(columns)
         }
     )
-    try:
-        with writing(path):
-            written = _write(path, frame)
-    except UnavailableError:
-        with suppress(OSError):
+    with writing(path):
+        make_folder(path.parent)
+        # Rows of users are in it: for the owner of the installation alone.
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            _write(handle, path, frame)
+        except (OSError, pl.exceptions.PolarsError):
             path.unlink(missing_ok=True)
-        raise
-    return written
+            raise
+        return WrittenFile(path.stat().st_size, digest(path))
 
 
-def _write(path: Path, frame: pl.DataFrame) -> WrittenFile:
-    make_folder(path.parent)
-    # Rows of users are in it: for the owner of the installation alone.
-    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+def _write(handle: int, path: Path, frame: pl.DataFrame) -> None:
     with os.fdopen(handle, "wb") as file:
         frame.write_parquet(file, compression="zstd", statistics=True)
         file.flush()
@@ -111,7 +111,6 @@ def _write(path: Path, frame: pl.DataFrame) -> WrittenFile:
     sync(path.parent)
     if not pl.read_parquet(path).equals(frame):
         raise OSError(errno.EIO, "it does not hold what was written to it")
-    return WrittenFile(path.stat().st_size, digest(path))
 
 
 @contextmanager

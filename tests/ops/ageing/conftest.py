@@ -75,7 +75,7 @@ class Trader:
         strategy = own | {"strategy_id": self.strategy, "time": time}
         before = time - timedelta(hours=2)
         ending = own | {"created_at": before}
-        rows = {
+        rows: dict[str, Row] = {
             "candles below 5m": series | candle | {"timeframe": 60},
             "candles 5m to below 1h": series | candle | {"timeframe": 900},
             "candles 1h to below 1d": series | candle | {"timeframe": 3600},

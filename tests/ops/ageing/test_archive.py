@@ -188,7 +188,7 @@ async def test_files_are_private_and_say_what_they_hold(
         assert each["sha256"] == sha256(path.read_bytes()).hexdigest() == record.sha256
         assert each["size_bytes"] == path.stat().st_size
         assert each["rows"] == pl.read_parquet(path).height
-        assert set(each["columns"]) == set(pl.read_parquet_schema(path).names())
+        assert set(each["columns"]) == set(pl.read_parquet_schema(path))
     assert len(_files(folder, "*.parquet")) == len(archived)
 
 

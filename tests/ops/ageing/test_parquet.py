@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +33,7 @@ EVERYTHING = """
         amount numeric(38, 18),
         exact numeric,
         day date,
+        moment timestamptz,
         local timestamp,
         span interval,
         bytes bytea,
@@ -56,7 +56,8 @@ VALUES = {
     "single": ("'NaN'", "3.4028235e38", "0.1"),
     "amount": ("99999999999999999999.999999999999999999", "-0.000000000000000001", "0", "1.50"),
     "exact": ("'NaN'", "'Infinity'", "1e-200", "123456789.1200", "1e100"),
-    "day": ("'0001-01-01'", "'9999-12-31'", "'2024-02-29'"),
+    "day": ("'0001-01-02'", "'9999-12-30'", "'infinity'", "'2024-02-29'"),
+    "moment": ("'0001-01-02 00:00:00.000001+00'", "'infinity'", "'-infinity'"),
     "local": ("'0001-01-01 00:00:00.000001'", "'9999-12-31 23:59:59.999999'"),
     "span": ("'1 year 2 months -3 days 04:05:06.000007'",),
     "bytes": ("''", r"'\x00ff0a'"),
@@ -74,7 +75,7 @@ VALUES = {
 
 
 @pytest.fixture
-async def everything(owner: AsyncEngine) -> AsyncIterator[Rule]:
+async def everything(owner: AsyncEngine) -> Rule:
     """A table with every type: rows of NULLs, and one for each value."""
     async with owner.begin() as connection:
         await connection.exec_driver_sql("SET timezone = 'Asia/Kolkata'")
@@ -85,7 +86,7 @@ async def everything(owner: AsyncEngine) -> AsyncIterator[Rule]:
                 await connection.exec_driver_sql(
                     f"INSERT INTO everything ({column}) VALUES ({value})"  # noqa: S608
                 )
-    yield Rule("everything", "everything", timedelta(1), timedelta(1), archived=True)
+    return Rule("everything", "everything", timedelta(1), timedelta(1), archived=True)
 
 
 async def _dump(owner: AsyncEngine) -> list[Row[tuple[str]]]:
@@ -136,3 +137,4 @@ def test_no_file_is_written_over(tmp_path: Path) -> None:
     path.write_text("mine")
     with pytest.raises(UnavailableError, match="exists"):
         parquet.write(path, [TableColumn("n", "integer")], [])
+    assert path.read_text() == "mine"

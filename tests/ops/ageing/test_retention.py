@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import DateTime, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from seawall.db.base import Base
@@ -66,8 +66,9 @@ def test_the_lean_profile_keeps_nothing_longer() -> None:
 
 @pytest.mark.parametrize("rule", POLICY, ids=lambda rule: rule.name)
 async def test_a_rule_is_about_what_there_is(module_location: Location, rule: Rule) -> None:
-    columns = Base.metadata.tables[rule.table].columns
-    assert columns[rule.time].type.timezone  # type: ignore[attr-defined] - it has to be a time
+    kind = Base.metadata.tables[rule.table].columns[rule.time].type
+    assert isinstance(kind, DateTime)
+    assert kind.timezone
     query = text(f"SELECT count(*) FROM {rule.table} WHERE ({rule.condition})")  # noqa: S608
     async with open_admin(module_location, OWNER_ROLE) as owner, owner.connect() as connection:
         begun = rule.table == "audit_logs"

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, make_url, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from seawall.audit.verify import verify
@@ -247,6 +248,20 @@ async def test_a_login_under_row_security_is_told_what_it_lacks(location: Locati
     with pytest.raises(ForbiddenError, match="subject to row security") as refused:
         await _seed(lesser, 1)
     assert "BYPASSRLS" in refused.value.hint
+
+
+async def test_a_login_that_is_no_superuser_will_do_with_that(location: Location) -> None:
+    name = f"loader_{uuid4().hex}"
+    member = f"CREATE ROLE {name} LOGIN BYPASSRLS PASSWORD 'made up' IN ROLE {OWNER_ROLE}"
+    async with open_admin(location) as admin:
+        async with admin.begin() as connection:
+            await connection.execute(text(member))
+        url = make_url(location.admin_url).set(username=name, password="made up")  # noqa: S106
+        theirs = replace(location, admin_url=url.render_as_string(hide_password=False))
+        assert (await _seed(theirs, 1))[1] == 1
+        assert await _ask(location, "SELECT count(*) FROM holdings") == 100
+        async with admin.begin() as connection:
+            await connection.execute(text(f"DROP ROLE {name}"))
 
 
 @pytest.mark.parametrize(("users", "days"), [(0, DAYS), (10**7, DAYS), (1, 5)])

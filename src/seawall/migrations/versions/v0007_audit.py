@@ -49,6 +49,21 @@ BEGIN
 END $$
 """
 
+# Taken before a statement locks any row: else two transactions of one user, each with a row that
+# the other wants, would also wait for each other's chain.
+LOCK = """
+CREATE FUNCTION lock_audit_chain() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    bound text := nullif(current_setting('app.user_id', true), '');
+BEGIN
+    IF bound IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('audit_logs ' || bound::uuid, 0));
+    END IF;
+    RETURN NULL;
+END $$
+"""
+
 # What a session sets must not change how a row is written down: digits that are not shown would
 # be a change that is not seen.
 AUDIT = """
@@ -168,6 +183,7 @@ def upgrade() -> None:
     open_to_owner("audit_logs", "INSERT")
     grant("audit_logs", "SELECT", "INSERT")
     op.execute(LINK)
+    op.execute(LOCK)
     op.execute(AUDIT)
     op.execute(REFUSE)
     op.execute("""
@@ -188,4 +204,5 @@ def downgrade() -> None:
     op.execute("DROP TABLE audit_logs")
     op.execute("DROP FUNCTION refuse_statement")
     op.execute("DROP FUNCTION audit_row")
+    op.execute("DROP FUNCTION lock_audit_chain")
     op.execute("DROP FUNCTION link_audit_log")
