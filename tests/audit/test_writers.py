@@ -120,7 +120,7 @@ async def test_an_anchor_is_noted_after_whoever_writes_at_this_moment(
 ) -> None:
     async with transaction(engine, alice) as session:
         await session.execute(insert(SystemSetting).values(setting_key="a", setting_value=1))
-        verifying = asyncio.create_task(verified())
+        verifying = asyncio.ensure_future(verified())
         await _until_one_waits(owner, "transactionid")
         await session.execute(insert(SystemSetting).values(setting_key="b", setting_value=2))
     assert (await verifying).is_intact

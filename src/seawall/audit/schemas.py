@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 Chain = UUID | None
@@ -135,13 +135,3 @@ class Question:
     table: str | None = None
     record: str | None = None
     since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ageing:
-    """Rows of a month that left their table, or came back to it, and the archive that has them."""
-
-    operation: Literal["EXPIRE", "RESTORE"]
-    table: str
-    month: str
-    archive: UUID | None = None

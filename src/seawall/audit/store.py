@@ -80,16 +80,6 @@ _ANCHOR = text("""
     ORDER BY sequence DESC LIMIT 1
 """)
 
-_AGEING = text("""
-    INSERT INTO audit_logs (user_id, table_name, operation, record_id, new_data)
-    SELECT chain, :table, :operation, CAST(:record AS text),
-        jsonb_build_object('month', CAST(:month AS text), 'rows', number)
-    FROM unnest(:chains, :numbers) AS moved (chain, number)
-    ON CONFLICT DO NOTHING RETURNING user_id
-""").bindparams(
-    bindparam("chains", type_=ARRAY(Uuid())), bindparam("numbers", type_=ARRAY(BigInteger()))
-)
-
 _TRIGGERS = text("""
     SELECT tgrelid::regclass::text, tgname FROM pg_trigger
     JOIN pg_proc ON pg_proc.oid = tgfoid

@@ -11,8 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.audit.schemas import Ageing
-from seawall.audit.store import log_ageing
+from seawall.audit.ageing import Ageing, log_ageing
 from seawall.db import migrate
 from seawall.db.series import SERIES
 from seawall.db.session import raw_connection
@@ -28,7 +27,7 @@ _SUMMED_UP = {series.table for series in SERIES if series.rollups}
 _BEGIN = text("""
     SELECT set_config('seawall.ageing', pg_current_xact_id()::text, true),
         -- TimescaleDB refuses what unpacks many rows, to save who asks for it by accident.
-        set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '100000', true)
+        set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)
 """)
 _ANNOUNCE = text("SELECT set_config(:name, pg_current_xact_id()::text, true)")
 _IS_AUDITED = text("""

@@ -147,10 +147,10 @@ async def test_many_rows_leave_a_chunk_that_is_compressed(
             text(
                 "INSERT INTO price_history (asset_id, time, price_usd, ingested_at)"
                 " SELECT asset, time, 2, :m FROM generate_series(1001, 1004) AS asset,"
-                " generate_series(:m, CAST(:m AS timestamptz) + interval '29 days', '1 min') AS time"
+                " generate_series(:m, CAST(:last AS timestamptz), '1 minute') AS time"
                 " UNION ALL SELECT :index, :m, 2, :m"
             ),
-            {"m": month, "index": index.id},
+            {"m": month, "last": month + 29 * DAY, "index": index.id},
         )
     (found,) = await _apply(owner, folder)
     assert found.rows == 4 * (29 * 24 * 60 + 1)
