@@ -69,7 +69,10 @@ def retention(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show how long rows are kept; with --dry-run what would go, with --apply let it go."""
+    """Show how long rows are kept, or take out what expired.
+
+    With --dry-run it counts what would go, with --apply it goes.
+    """
     chosen = _profile(profile)
     if dry_run and apply:
         raise typer.BadParameter("--dry-run and --apply exclude each other.")

@@ -19,16 +19,14 @@ if TYPE_CHECKING:
 
     from seawall.audit.schemas import Anchored, Entry, Question, Verification
 
-app = typer.Typer(
-    help="The audit log: who changed what, and that nobody changed the log.", no_args_is_help=True
-)
+app = typer.Typer(help="The audit log: who changed what, and its proof.", no_args_is_help=True)
 
 SHOWN_VALUE = 40
 
 
 @app.command("verify")
 def verify(as_json: Json = False) -> int:
-    """Verify every entry of the log, of every user, and anchor it.
+    """Verify every entry of the log, and anchor it.
 
     Exits with 5 when an entry was edited, deleted, reordered or inserted, or when what was anchored
     is not there; otherwise a new anchor is written.
@@ -51,7 +49,7 @@ def anchor(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write down outside the database where each chain of the log ends now.
+    """Note outside the database where the log ends now.
 
     Quicker than `verify`: only what was anchored before is looked at. Keep the printed hash
     elsewhere, and even the file of anchors cannot be replaced unseen.
@@ -77,7 +75,7 @@ def log(
     limit: Annotated[int, typer.Option(min=1, help="How many entries at most.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """List the latest entries of the log, of every user, newest first."""
+    """List the latest entries of the log, of every user."""
     from seawall.audit.schemas import Question
 
     found = run(_log(Question(limit, table, record, _time(since))))

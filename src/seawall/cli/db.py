@@ -109,7 +109,10 @@ def downgrade(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Take the database back to an earlier version; what it has no place for is lost."""
+    """Take the database back to an earlier version.
+
+    It is refused when data would be lost that the earlier version has no place for.
+    """
     from seawall.core.settings import load_settings
     from seawall.db import database
     from seawall.db import migrate as versions
@@ -127,7 +130,7 @@ def downgrade(
 
 @app.command("maintain")
 def maintain(as_json: Json = False) -> None:
-    """Keep the series: make partitions ahead, bring rollups up to date, compress old chunks.
+    """Make partitions ahead, sum up series, compress chunks.
 
     Run it every hour, where TimescaleDB does not do it by itself.
     """
@@ -150,7 +153,7 @@ def maintain(as_json: Json = False) -> None:
 
 @app.command("convert")
 def convert(as_json: Json = False) -> None:
-    """Move the series of a native database onto TimescaleDB, which its server has by now.
+    """Move native series onto TimescaleDB.
 
     Interrupted, it goes on where it was when it is run again; until then nothing changes.
     """
@@ -161,8 +164,15 @@ def convert(as_json: Json = False) -> None:
     from seawall.db.convert import convert as steps
     from seawall.db.engine import OWNER_ROLE
 
+    settings = load_settings()
+    if not settings.database.timescaledb:
+        raise InvalidError(
+            "SEAWALL_DATABASE__TIMESCALEDB is off: the series are to stay native.",
+            hint="Unset it to move them onto TimescaleDB.",
+        )
+
     async def go() -> list[Converted]:
-        location = await database.make_ready(load_settings())
+        location = await database.make_ready(settings)
         task = bar.add_task("Looking", total=None)
         found = []
         async with (

@@ -23,9 +23,9 @@ def seed(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fill an empty database with made-up data; one that holds anything else is refused.
+    """Fill an empty database with made-up data.
 
-    dev has three users, whom no password lets in, and something for every page. perf has many
+    One that holds anything else is refused. dev has three users, whom no password lets in, and something for every page. perf has many
     users with 5 portfolios of 20 holdings each, and five years of half-hourly prices of 50 coins;
     run again with more users it grows. What is there already stays as it is.
     """

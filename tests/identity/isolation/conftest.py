@@ -151,10 +151,10 @@ async def _rows(admin: AsyncEngine, table: Table, user: UUID) -> list[Row]:
 
 async def _survey(location: Location, tenants: Iterable[tuple[UUID, str, bool, bool]]) -> Sown:
     async with open_admin(location) as admin:
-        found = [
-            Tenant(id_, *rest, {table.name: await _rows(admin, table, id_) for table in TENANTS})
-            for id_, *rest in tenants
-        ]
+        found = []
+        for id_, mark, is_public, shows in tenants:
+            rows = {table.name: await _rows(admin, table, id_) for table in TENANTS}
+            found.append(Tenant(id_, mark, is_public, shows, rows))
         shapes = [await _shape(admin, table) for table in TENANTS]
         views = await _fetch(
             admin,

@@ -1,8 +1,7 @@
 """Nobody writes, moves, empties or points at what is another's, or passes for another."""
 
 import re
-from collections.abc import Awaitable, Callable
-from io import BytesIO
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -187,11 +186,15 @@ async def upserts_nothing(it: Attack) -> None:
         await it.accept(error, NO_PLACE, values)
 
 
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
 @_kind
 async def copies_in(it: Attack) -> None:
     try:
         await it.connection.copy_to_table(
-            it.table.name, source=BytesIO(), columns=[it.table.owner], format="csv"
+            it.table.name, source=_nothing(), columns=[it.table.owner], format="csv"
         )
     except PostgresError as error:
         await it.accept(error, frozenset({"0A000"}))
