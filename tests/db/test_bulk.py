@@ -1,16 +1,20 @@
 """Whole arrays into PostgreSQL and out again, by its binary COPY."""
 
+import asyncio
+from uuid import uuid4
+
 import asyncpg
 import numpy as np
 import pytest
 from asyncpg import Connection
 from numpy.testing import assert_array_equal
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.errors import UnavailableError
 from seawall.db import bulk
 from seawall.db.bulk import Column, Records
-from seawall.db.session import raw_connection
+from seawall.db.session import raw_connection, transaction
 
 NAN = float("nan")
 NUMBER = Column("number", "<i8")
@@ -235,3 +239,24 @@ async def test_a_refused_row_leaves_none_of_its_file(session: AsyncSession) -> N
         async with raw.transaction():
             await bulk.write(raw, "small", records, (NUMBER,))
     assert await raw.fetchval("SELECT count(*) FROM small") == 0
+
+
+async def test_rows_that_are_refused_already_can_be_cancelled(engine: AsyncEngine) -> None:
+    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        async with transaction(engine, uuid4()) as session:
+            raw = await raw_connection(session)
+            await raw.execute("CREATE TEMP TABLE positive (number bigint CHECK (number > 0))")
+            started.set_result(raw.get_server_pid())
+            await bulk.write(raw, "positive", np.zeros(5_000_000, [("number", "<i8")]), (NUMBER,))
+
+    copying = asyncio.create_task(work())
+    state = text("SELECT state FROM pg_stat_activity WHERE pid = :pid")
+    async with engine.connect() as other:
+        pid = await started
+        while not str(await other.scalar(state, {"pid": pid})).endswith("(aborted)"):
+            await other.rollback()
+    copying.cancel()
+    await asyncio.wait({copying}, timeout=10)
+    assert copying.cancelled()

@@ -224,3 +224,13 @@ async def test_imports_of_two_assets_do_not_wait_for_each_other(
             await add(two, 2)
     await maintain(owner, PRICE_HISTORY)
     assert await _held(engine) == _expected([*_walk(1, 30), *_walk(2, 30), *_walk(3, 5)])
+
+
+async def test_two_keepers_at_once_wait_for_each_other(
+    engine: AsyncEngine, owner: AsyncEngine
+) -> None:
+    """As when TimescaleDB's own job runs while somebody calls for the upkeep."""
+    rows = [Row(1, START - 500 * DAY + n * DAY, 1.0 + n, None) for n in range(480)]
+    await _write(engine, rows)
+    await asyncio.gather(*(maintain(owner, PRICE_HISTORY) for _ in range(4)))
+    assert await _held(engine) == _expected(rows)

@@ -106,6 +106,8 @@ class Series:
             assert (coverage.last_time - START) // DAY == max(self.held)
             later = [why for day, why in self.why.items() if day > first]
             assert coverage.missing == sum(why != EXPIRED for why in later)
+        else:
+            assert coverage.missing == 0
 
 
 DAYS_OF = st.sets(st.integers(0, DAYS - 1), min_size=1, max_size=8)

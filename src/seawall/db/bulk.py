@@ -6,6 +6,7 @@ written in groups that share the same NULLs, and read with the sentinel in their
 Source of the format: PostgreSQL documentation, COPY, "Binary Format".
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,21 +108,37 @@ async def write(
     constants = constants or {}
     for rows, present in _null_groups(records, columns):
         every = (*constants, *present)
-        await connection.copy_to_table(
-            table,
-            source=_blocks(rows, present, constants),
-            columns=[column.name for column in every],
-            format="binary",
+        stopped = asyncio.Event()
+        copying = asyncio.ensure_future(
+            connection.copy_to_table(
+                table,
+                source=_blocks(rows, present, constants, stopped),
+                columns=[column.name for column in every],
+                format="binary",
+            )
         )
+        try:
+            await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            # Had the server refused the rows already, asyncpg would wait for ever for its answer
+            # to being cancelled. So the rows end here; the transaction is not committed anyway.
+            stopped.set()
+            await asyncio.gather(copying, return_exceptions=True)
+            raise
 
 
 async def _blocks(
-    records: Records, columns: Sequence[Column], constants: Mapping[Column, Any]
+    records: Records,
+    columns: Sequence[Column],
+    constants: Mapping[Column, Any],
+    stopped: asyncio.Event,
 ) -> AsyncIterator[bytes]:
     fixed = {column.name: value for column, value in constants.items()}
     every = (*constants, *columns)
     yield _HEADER
     for start in range(0, len(records), _BLOCK_ROWS):
+        if stopped.is_set():
+            break
         block = records[start : start + _BLOCK_ROWS]
         values = fixed | {column.name: block[column.name] for column in columns}
         yield _encode(values, every, len(block))

@@ -57,7 +57,7 @@ _ADD_EXPIRED = text("""
     bindparam("rows", type_=ARRAY(BigInteger())),
 )
 _SHRINK = text("""
-    UPDATE data_coverage SET updated_at = now(), first_time = coalesce(:next, first_time),
+    UPDATE data_coverage SET updated_at = now(), first_time = coalesce(:next, last_time),
         rows = CASE WHEN CAST(:next AS timestamptz) IS NULL THEN 0
             ELSE greatest(rows - :left_now, 1) END
     WHERE id = :id

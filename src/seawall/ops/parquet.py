@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,8 +105,10 @@ def write(path: Path, columns: Sequence[TableColumn], rows: Sequence[Row[Any]]) 
 
 
 def _write(handle: int, path: Path, frame: pl.DataFrame) -> None:
+    encoded = io.BytesIO()
+    frame.write_parquet(encoded, compression="zstd", statistics=True)
     with os.fdopen(handle, "wb") as file:
-        frame.write_parquet(file, compression="zstd", statistics=True)
+        file.write(encoded.getbuffer())
         file.flush()
         os.fsync(file.fileno())
     sync(path.parent)

@@ -192,12 +192,17 @@ DECLARE
 BEGIN
     FOR declared IN SELECT * FROM public.series
             WHERE table_name = coalesce(config->>'series', table_name) ORDER BY table_name LOOP
+        -- One keeper of a series at a time: two would join the same chunks. The commit lets this
+        -- one see what the other has done.
+        PERFORM pg_advisory_lock(hashtext('maintain_series'), hashtext(declared.table_name));
+        COMMIT;
         IF declared.engine = 'native' THEN
             PERFORM public.ensure_chunks(declared.table_name, now(),
                 now() + ('1 ' || declared.chunk)::interval);
             COMMIT;
             PERFORM public.refresh_rollups(declared.table_name);
             COMMIT;
+            PERFORM pg_advisory_unlock(hashtext('maintain_series'), hashtext(declared.table_name));
             CONTINUE;
         END IF;
         FOR rollup IN SELECT * FROM public.rollups WHERE table_name = declared.table_name LOOP
@@ -212,6 +217,7 @@ BEGIN
                 COMMIT;
             END LOOP;
         END IF;
+        PERFORM pg_advisory_unlock(hashtext('maintain_series'), hashtext(declared.table_name));
     END LOOP;
 END $$
 """

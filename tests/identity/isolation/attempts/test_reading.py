@@ -65,7 +65,8 @@ async def selects_below_a_select(it: Attack) -> None:
         f" (SELECT to_jsonb(array_agg(it)) FROM (SELECT * {theirs}) it) AS rows",
         it.victim.id,
     )
-    assert tuple(row) == (False, 0, None)
+    if tuple(row) != (False, 0, None):
+        it.leak(f"finds {row} of {table.name}")
 
 
 @_kind
@@ -77,7 +78,8 @@ async def aggregates(it: Attack) -> None:
         f" FROM {table.name} it",
         it.me.id,
     )
-    assert (row["others"], row["whose"]) == (0, [it.me.id])
+    if (row["others"], row["whose"]) != (0, [it.me.id]):
+        it.leak(f"sums up {table.name} to {row}")
 
 
 @_kind
@@ -227,7 +229,7 @@ MORE = "CREATE POLICY more ON fills FOR SELECT TO seawall_app USING (side = 'buy
 # Changes after which it is read, and what is said then.
 FAULTS = {
     "row security is off": ("ALTER TABLE alerts DISABLE ROW LEVEL SECURITY", "got"),
-    "a policy is dropped": ("DROP POLICY tenant ON holdings", "does not see its rows of holdings"),
+    "a policy is dropped": ("DROP POLICY tenant ON holdings", "(see its rows of|sums up) holdings"),
     "a policy shows everything": ("ALTER POLICY tenant ON profiles USING (true)", "got"),
     "a policy more": (MORE, "got"),
     "a view is its owner's, on whom nothing is forced": (UNFORCED_VIEW, "got .* net_position="),

@@ -250,7 +250,7 @@ LOOSE_KEY = """
 """
 # Changes after which it is written to, and what is said then.
 FAULTS = {
-    "row security is off": ("ALTER TABLE lots DISABLE ROW LEVEL SECURITY", "lots"),
+    "row security is off": ("ALTER TABLE lots DISABLE ROW LEVEL SECURITY", "lots|cost_basis"),
     "a policy takes everything": (
         "ALTER POLICY tenant ON stress_tests WITH CHECK (true)",
         "was not refused INSERT INTO stress_tests",
@@ -262,7 +262,7 @@ FAULTS = {
     ),
     "the log may be forged": (
         "ALTER POLICY tenant ON audit_logs WITH CHECK (true)",
-        "was not refused INSERT INTO audit_logs",
+        "forges_the_log|was not refused INSERT INTO audit_logs",
     ),
 }
 
