@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,10 @@ ROWS = 400
 MONTHS = 2
 PATIENCE = 30.0
 # Where a command that is to be stopped waits: at its next word in `archives`, its file written.
-BLOCK = "LOCK TABLE archives IN EXCLUSIVE MODE"
+BLOCK = text("LOCK TABLE archives IN EXCLUSIVE MODE")
 WAITING = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    " AND wait_event_type = 'Lock' AND query ILIKE :query"
+    " AND wait_event_type = 'Lock' AND query ~ '(INTO|TABLE) archives'"
 )
 OTHERS = text(
     "SELECT count(*) FROM pg_stat_activity"
@@ -143,39 +145,49 @@ def test_a_folder_that_is_none_is_named(
 
 async def _stop(
     location: Location,
-    block: str,
-    waits_for: str,
     kill: Callable[[int], None],
+    *,
+    passes: int = 0,
     environment: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
-    """Start a run, let it get stuck on a lock, and kill; return its exit code and last words."""
+    """Start a run, kill where it is to commit a file; return its exit code and last words.
+
+    With `passes` it may commit as many files before.
+    """
     engine = create_engine(location.admin_url, role=None, pooled=False)
     command = [sys.executable, "-m", "seawall.cli.app", *APPLY]
-    async with engine.connect() as blocker, engine.connect() as watcher:
+    async with engine.connect() as watcher, AsyncExitStack() as stack:
         await watcher.execution_options(isolation_level="AUTOCOMMIT")
-        await blocker.execute(text(block))
+        blockers = [await stack.enter_async_context(engine.connect()) for _ in range(passes + 1)]
+        await blockers[0].execute(BLOCK)
         program = await asyncio.create_subprocess_exec(
             *command, stderr=asyncio.subprocess.PIPE, env=environment
         )
         try:
-            await _wait_for(watcher, WAITING, 1, query=waits_for)
+            await _wait_for(watcher, WAITING, 1)
+            for holds, waits in pairwise(blockers):
+                # It gets through before the one that waits now, which then stands in its way.
+                turn = asyncio.create_task(waits.execute(BLOCK))
+                await _wait_for(watcher, WAITING, 2)
+                await holds.rollback()
+                await turn
+                await _wait_for(watcher, WAITING, 1)
             kill(program.pid)
             _, said = await asyncio.wait_for(program.communicate(), PATIENCE)
         finally:
             if program.returncode is None:
                 program.kill()
-        await blocker.invalidate()
-        await watcher.invalidate()
+                await program.communicate()
+            for connection in (watcher, *blockers):
+                await connection.invalidate()
     await engine.dispose()
     assert program.returncode is not None
     return program.returncode, said.decode()
 
 
-async def _wait_for(
-    connection: AsyncConnection, question: Any, count: int, **values: object
-) -> None:
+async def _wait_for(connection: AsyncConnection, question: Any, count: int) -> None:
     async with asyncio.timeout(PATIENCE):
-        while await connection.scalar(question, values) != count:  # noqa: ASYNC110 - asks another process
+        while await connection.scalar(question) != count:  # noqa: ASYNC110 - asks another process
             await asyncio.sleep(0.02)
 
 
@@ -193,7 +205,7 @@ def _kill(pid: int) -> None:
 def test_killed_before_the_commit_nothing_has_left(
     cli: Cli, installation: Location, candles: int, folder: Path
 ) -> None:
-    stopped = asyncio.run(_stop(installation, BLOCK, "%INTO archives%", _kill))
+    stopped = asyncio.run(_stop(installation, _kill))
     assert stopped[0] == -signal.SIGKILL
     asyncio.run(_all_gone(installation))
     assert _held(installation) == candles
@@ -204,13 +216,13 @@ def test_killed_before_the_commit_nothing_has_left(
 def test_killed_between_two_months_one_has_left(
     cli: Cli, installation: Location, candles: int, folder: Path
 ) -> None:
-    block = "SELECT FROM candles WHERE time = '2024-03-01' FOR UPDATE"
-    stopped = asyncio.run(_stop(installation, block, "DELETE FROM candles%", _kill))
+    stopped = asyncio.run(_stop(installation, _kill, passes=1))
     assert stopped[0] == -signal.SIGKILL
     asyncio.run(_all_gone(installation))
     left = _held(installation)
     assert left == candles - 5 * 24
-    assert _archived(folder) == 5 * 24
+    (finished,) = folder.rglob("*.parquet")
+    assert len(pl.read_parquet(finished)) == 5 * 24
     (covered,) = cli("market", "coverage", "--json").document["series"]
     assert (covered["rows"], covered["first_time"]) == (left, "2024-03-01T00:00:00Z")
     _everything_leaves(cli, installation, folder)
@@ -242,8 +254,7 @@ def test_a_server_that_is_killed_takes_nothing_along(
     def kill_server(_: int) -> None:
         os.kill(server, signal.SIGKILL)
 
-    stopping = _stop(location, BLOCK, "%INTO archives%", kill_server, home.environment)
-    code, said = asyncio.run(stopping)
+    code, said = asyncio.run(_stop(location, kill_server, environment=home.environment))
     assert code == 7, said
     assert "The database cannot be reached" in said
     folder = home.folder / "archive" / "seawall"

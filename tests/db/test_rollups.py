@@ -50,7 +50,7 @@ def _expected(rows: list[Row]) -> dict[tuple[int, datetime], tuple[object, ...]]
     def day(row: Row) -> tuple[int, datetime]:
         return row.asset, row.time.replace(hour=0, minute=0, second=0, microsecond=0)
 
-    found = {}
+    found: dict[tuple[int, datetime], tuple[object, ...]] = {}
     for key, group in groupby(sorted(rows), key=day):
         held = list(group)
         prices = [row.price for row in held]

@@ -140,7 +140,7 @@ async def test_the_schema_becomes_that_of_a_new_database(
     dump: Dump,
 ) -> None:
     await _need_timescaledb(admin)
-    assert native
+    assert str(native.url)
     await _convert(admin, owner)
     new = create_engine(module_location.admin_url, role=None, pooled=False)
     assert await dump(admin) == await dump(new)
@@ -192,6 +192,6 @@ async def test_a_server_without_timescaledb_says_so(
 ) -> None:
     if await _has_timescaledb(admin):
         pytest.skip("this server has TimescaleDB")
-    assert native
+    assert str(native.url)
     with pytest.raises(UnavailableError, match="does not have TimescaleDB"):
         await _convert(admin, owner)

@@ -25,9 +25,10 @@ def seed(
 ) -> None:
     """Fill an empty database with made-up data.
 
-    One that holds anything else is refused. dev has three users, whom no password lets in, and something for every page. perf has many
-    users with 5 portfolios of 20 holdings each, and five years of half-hourly prices of 50 coins;
-    run again with more users it grows. What is there already stays as it is.
+    One that holds anything else is refused. dev has three users, whom no password lets in, and
+    something for every page. perf has many users with 5 portfolios of 20 holdings each, and five
+    years of half-hourly prices of 50 coins; run again with more users it grows. What is there
+    already stays as it is.
     """
     wanted = DEFAULT_USERS if users is None else users
     held, added = run(_seed(_profile(profile, users), wanted))

@@ -7,7 +7,7 @@ the name. Nothing native is dropped before that, and an interrupted run goes on 
 is copied already is recognised by its checksum.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -49,7 +49,7 @@ class _Print:
     checksum: int
 
 
-async def convert(admin: AsyncEngine, owner: AsyncEngine) -> AsyncIterator[Converted]:
+async def convert(admin: AsyncEngine, owner: AsyncEngine) -> AsyncGenerator[Converted, None]:
     """Move every native series that TimescaleDB can hold; report each partition.
 
     Raises:
@@ -73,7 +73,7 @@ async def convert(admin: AsyncEngine, owner: AsyncEngine) -> AsyncIterator[Conve
             await lock.run_sync(upkeep.schedule)
 
 
-async def _convert(owner: AsyncEngine, series: Series) -> AsyncIterator[Converted]:
+async def _convert(owner: AsyncEngine, series: Series) -> AsyncGenerator[Converted, None]:
     async with owner.connect() as connection:
         if await _engine_of(connection, series) == "native":
             await _create_shadow(connection, series)

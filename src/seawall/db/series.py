@@ -187,7 +187,7 @@ async def announce_change(
 
 
 async def refresh_rollups(session: AsyncSession, series: Series, subject: Sequence[int]) -> None:
-    """Sum up what was announced of a subject; TimescaleDB answers from the rows by itself."""
+    """Sum up what was announced of a subject; TimescaleDB does so at its next upkeep."""
     if series.rollups:
         await session.execute(
             text("SELECT refresh_rollups(:series, CAST(:subject AS integer[]))"),
