@@ -1,5 +1,6 @@
 """The binary rows themselves, without a database."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def _array(rows: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> Record
 
 
 async def _encoded(records: Records, columns: Sequence[Column]) -> bytes:
-    return b"".join([block async for block in bulk._blocks(records, columns, {})])
+    return b"".join([block async for block in bulk._blocks(records, columns, {}, asyncio.Event())])
 
 
 async def _decoded(stream: bytes, columns: Sequence[Column], pieces: Sequence[int] = ()) -> Records:

@@ -51,11 +51,9 @@ def _scalar(value: object) -> object:
             return plain(value)
         case datetime():
             return iso(value)
-        case date():
-            return value.isoformat()
         case timedelta():
             return value.total_seconds()
-        case str() | UUID() | Path():
+        case str() | UUID() | Path() | date():
             # A file's name can hold bytes that are no text.
             return str(value).encode(errors="replace").decode()
         case None | bool() | int():
