@@ -85,7 +85,9 @@ def test_settings_that_are_named_exist(root: Path, pages: dict[Path, str]) -> No
     reference = pages[root / "docs" / "reference" / "settings.md"]
     for path, text in pages.items():
         for variable in VARIABLE.findall(text):
-            assert variable.startswith("SEAWALL_TEST_") or variable in reference, path.name
+            assert (
+                variable.startswith(("SEAWALL_TEST_", "SEAWALL_BENCH_")) or variable in reference
+            ), path.name
 
 
 def test_modules_that_are_named_exist(root: Path, pages: dict[Path, str]) -> None:

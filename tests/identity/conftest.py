@@ -256,7 +256,7 @@ async def _fill(engine: AsyncEngine, user: UUID, mark: str, **portfolio: object)
 def fill_tenant() -> FillTenant:
     """Give a user a valid row in every table of users, as the application bound to that user.
 
-    `mark` is in every text of theirs, and unlike any other user's in its last four characters;
+    `mark`, of four characters or more, is in every text of theirs and unlike any other user's;
     further columns are the portfolio's.
     """
     return _fill

@@ -28,7 +28,7 @@ NO_PLACE = frozenset({"42501", "23503", "23505", "23514"})
 
 
 def _other_id(it: Attack, row: Any) -> list[Any]:
-    """The values of a row of another, under an id that is not taken, as `it.me`'s or theirs."""
+    """Return the values of a row under an id that is not taken."""
     changed = dict(row)
     if "id" in changed:
         changed["id"] = uuid4()
