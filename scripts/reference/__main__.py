@@ -9,6 +9,7 @@ from scripts.reference.cache import cache_page
 from scripts.reference.commands import cli_page
 from scripts.reference.formats import formats_page
 from scripts.reference.metrics import metrics_page
+from scripts.reference.retention import retention_page
 from scripts.reference.settings import settings_page
 from scripts.reference.tables import table_pages
 
@@ -19,6 +20,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "formats.md": formats_page,
     "metrics.md": metrics_page,
+    "retention.md": retention_page,
     "settings.md": settings_page,
 }
 

@@ -144,7 +144,7 @@ def _show_expired(found: "list[Expired]") -> None:
 
 
 def _show_policy(profile: "Profile", *, as_json: bool) -> None:
-    from seawall.ops.retention import POLICY
+    from seawall.ops.retention import POLICY, in_words
     from seawall.ops.retention import Profile as Profiles
 
     if as_json:
@@ -163,26 +163,14 @@ def _show_policy(profile: "Profile", *, as_json: bool) -> None:
         return
     shown = table("rows", *(f">{each.value}" for each in Profiles), "then")
     for rule in POLICY:
-        limits = [_in_words(rule.keep(each)) for each in Profiles]
-        shown.add_row(rule.name, *limits, "archived" if rule.archived else _then(limits))
+        limits = [in_words(rule.keep(each)) for each in Profiles]
+        shown.add_row(rule.name, *limits, rule.then)
     print_table(shown)
     typer.echo(f"The profile is {profile.value}. Nothing leaves before `--apply` is given.")
 
 
-def _then(limits: list[str]) -> str:
-    return "-" if all(limit == "for ever" for limit in limits) else "deleted"
-
-
 def _in_days(keep: timedelta | None) -> int | None:
     return None if keep is None else keep.days
-
-
-def _in_words(keep: timedelta | None) -> str:
-    if keep is None:
-        return "for ever"
-    years, rest = divmod(keep.days, 365)
-    unit, number = ("day", keep.days) if rest else ("year", years)
-    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 @app.command("list")

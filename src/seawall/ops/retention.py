@@ -38,6 +38,22 @@ class Rule:
         keep = self.keep(profile)
         return None if keep is None else now - keep
 
+    @property
+    def then(self) -> str:
+        """What becomes of rows that have expired, in a word."""
+        if self.archived:
+            return "archived"
+        return "-" if self.standard is None else "deleted"
+
+
+def in_words(keep: timedelta | None) -> str:
+    """Write how long rows are kept; years have 365 days."""
+    if keep is None:
+        return "for ever"
+    years, rest = divmod(keep.days, 365)
+    unit, number = ("day", keep.days) if rest else ("year", years)
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
 
 def _days(number: int) -> timedelta:
     return timedelta(days=number)
