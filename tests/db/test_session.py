@@ -13,6 +13,7 @@ from seawall.core.errors import UnavailableError
 from seawall.db.database import Location
 from seawall.db.engine import create_engine, parse_url
 from seawall.db.session import raw_connection, server_facts, transaction
+from seawall.identity.tables import User
 
 ADD_ASSET = text("INSERT INTO assets (symbol, name, kind) VALUES ('BTC', 'Bitcoin', 'crypto')")
 COUNT_ASSETS = text("SELECT count(*) FROM assets")
@@ -199,3 +200,11 @@ def test_addresses_are_given_the_driver() -> None:
     ):
         assert parse_url(given).drivername == "postgresql+asyncpg"
         assert parse_url(given).database == "db"
+
+
+async def test_what_is_only_added_is_bound_when_it_is_written(engine: AsyncEngine) -> None:
+    user = uuid4()
+    async with transaction(engine, user) as session:
+        session.add(User(id=user, username="added"))
+    async with transaction(engine, user) as session:
+        assert await session.scalar(select(User.username)) == "added"

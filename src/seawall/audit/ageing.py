@@ -5,6 +5,7 @@ The rows themselves are not repeated: the log is kept for ever, and they are to 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
@@ -28,7 +29,7 @@ class Ageing:
 
     operation: Literal["EXPIRE", "RESTORE"]
     table: str
-    month: str
+    month: date
     archive: UUID | None = None
 
 
@@ -45,7 +46,7 @@ async def log_ageing(connection: AsyncConnection, ageing: Ageing, rows: Mapping[
                 "table": ageing.table,
                 "operation": ageing.operation,
                 "record": ageing.archive and str(ageing.archive),
-                "month": ageing.month,
+                "month": f"{ageing.month:%Y-%m}",
             },
         )
         for chain in logged:

@@ -25,6 +25,8 @@ async def transaction(engine: AsyncEngine, user_id: UUID) -> AsyncIterator[Async
             connection.bound_user = user_id
             try:
                 yield session
+                # What is only added yet may be the first that is asked, and has to be bound too.
+                await session.flush()
             finally:
                 # Where nothing was asked, nothing has begun: the next user of the connection is
                 # not to begin as this one.

@@ -1,11 +1,9 @@
 """Rows on their way out of the database, and what has to know of it in the same transaction."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, text
@@ -80,19 +78,6 @@ async def begin(session: AsyncSession, table: str) -> None:
         await session.execute(_ANNOUNCE, {"name": f"seawall.announced_{table}"})
 
 
-async def log(
-    session: AsyncSession,
-    operation: Literal["EXPIRE", "RESTORE"],
-    span: tuple[str, date],
-    rows: Mapping[UUID, int],
-    archive: UUID | None = None,
-) -> None:
-    """Log how many rows of each user were moved, of a table and month."""
-    table, month = span
-    ageing = Ageing(operation, table, f"{month:%Y-%m}", archive)
-    await log_ageing(await session.connection(), ageing, rows)
-
-
 async def is_audited(session: AsyncSession, table: str) -> bool:
     """Tell whether changes of a table are logged."""
     return bool(await session.scalar(_IS_AUDITED, {"table": table}))
@@ -113,7 +98,8 @@ async def delete(session: AsyncSession, span: Span) -> None:
             span.values,
         )
         rows: dict[UUID, int] = {row.user_id: row.number for row in counted}
-        await log(session, "EXPIRE", (table, span.month), rows)
+        expired = Ageing("EXPIRE", table, span.month)
+        await log_ageing(await session.connection(), expired, rows)
     else:
         await session.execute(text(query), span.values)
     await expiry.mark_expired(session, table, gone)
@@ -141,7 +127,8 @@ async def take_out(session: AsyncSession, span: Span, folder: Path) -> Path | No
     written = parquet.write(part(folder / path), columns, rows)
     if await is_audited(session, rule.table):
         counted = Counter(UUID(row.user_id) for row in rows)
-        await log(session, "EXPIRE", (rule.table, span.month), counted, identity)
+        expired = Ageing("EXPIRE", rule.table, span.month, identity)
+        await log_ageing(await session.connection(), expired, counted)
     await expiry.mark_expired(session, rule.table, gone)
     times = [getattr(row, rule.time) for row in rows]
     await session.execute(

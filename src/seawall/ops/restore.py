@@ -12,6 +12,7 @@ from asyncpg import Connection, Record
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from seawall.audit.ageing import Ageing, log_ageing
 from seawall.core.errors import ConflictError, NotFoundError
 from seawall.db.faults import translated
 from seawall.db.series import SERIES, ensure_chunks
@@ -113,5 +114,5 @@ async def _tell(session: AsyncSession, record: ArchiveRecord, rows: Sequence[Rec
             await expiry.mark_restored(session, record.table, named, sorted(times))
     elif await leaving.is_audited(session, record.table):
         counted = Counter(row["user_id"] for row in rows)
-        where = record.table, record.month
-        await leaving.log(session, "RESTORE", where, counted, record.id)
+        restored = Ageing("RESTORE", record.table, record.month, record.id)
+        await log_ageing(await session.connection(), restored, counted)
