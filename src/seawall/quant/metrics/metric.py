@@ -23,6 +23,14 @@ class Direction(StrEnum):
     NEITHER = "neither"
 
 
+class Inference(StrEnum):
+    """How it is told how sure a figure is."""
+
+    STANDARD_ERROR = "standard error"
+    BOOTSTRAP = "bootstrap interval"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One metric: what it is called, what it means, and the function that gives it.
@@ -32,6 +40,8 @@ class Metric:
         min_observations: the fewest for which the formula estimates what it names; see `registry`.
         undefined: why it is NaN although there are enough observations; empty if it never is.
         function: takes float64 arrays, gives NaN when undefined, and has usable defaults.
+        inference: how the figure's uncertainty is estimated, where that is meaningful.
+        standard_error: takes what `function` takes, when `inference` says so.
     """
 
     slug: str
@@ -43,6 +53,8 @@ class Metric:
     min_observations: int
     undefined: str
     function: Callable[..., float | FloatArray]
+    inference: Inference = Inference.NONE
+    standard_error: Callable[..., float] | None = None
 
     def why_undefined(self, observations: int) -> str:
         """Say why the metric is NaN from this many observations."""

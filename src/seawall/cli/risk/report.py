@@ -1,4 +1,4 @@
-"""`seawall risk`: report a portfolio's risk, and see the reports that were kept."""
+"""`seawall risk report`, `history` and `recompute`: a portfolio's risk, and what was kept."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +9,7 @@ import typer
 from seawall.cli import output
 from seawall.cli.exits import CONFLICT
 from seawall.cli.output import Json, console, print_json, print_table, table
+from seawall.cli.risk.options import Name
 from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from seawall.risk.report import Recomputed
     from seawall.risk.schemas import RiskQuestion, RiskReport
 
-app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
 MATRIX_LIMIT = 12
 """Assets up to which a correlation matrix fits on a screen."""
 
@@ -45,7 +43,6 @@ TITLES = {
 }
 
 
-@app.command("report")
 def report(
     name: Name,
     as_of: AsOf = None,
@@ -78,7 +75,6 @@ async def _report(name: str, as_of: datetime | None, question: "RiskQuestion") -
         return await measure(session, await get_portfolio(session, name), as_of, question)
 
 
-@app.command("history")
 def history(
     name: Name,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
@@ -126,7 +122,6 @@ async def _history(name: str, limit: int) -> "list[RiskReport]":
         return await list_reports(session, (await get_portfolio(session, name)).id, limit)
 
 
-@app.command("recompute")
 def recompute(
     report_id: Annotated[
         UUID, typer.Argument(metavar="ID", help="A report's id, from `risk history`.")

@@ -1,0 +1,10 @@
+"""`seawall risk`: one file for each command, or for those that belong together."""
+
+import typer
+
+from seawall.cli.risk import report
+
+app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
+app.command("report")(report.report)
+app.command("history")(report.history)
+app.command("recompute")(report.recompute)
