@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import empyrical
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,8 +17,13 @@ from seawall.quant.metrics.concentration import effective_n, herfindahl_index
 from seawall.quant.metrics.dependence import beta, correlation, correlation_matrix
 from seawall.quant.metrics.drawdown import max_drawdown
 from seawall.quant.metrics.moments import kurtosis, skewness
-from seawall.quant.metrics.ratios import sharpe_ratio, sortino_ratio
-from seawall.quant.metrics.returns import annualised_return, total_return, volatility
+from seawall.quant.metrics.ratios import calmar_ratio, sharpe_ratio, sortino_ratio
+from seawall.quant.metrics.returns import (
+    annualised_return,
+    downside_deviation,
+    total_return,
+    volatility,
+)
 from seawall.quant.metrics.tail import expected_shortfall, min_observations, value_at_risk
 from seawall.quant.types import FloatArray
 
@@ -39,6 +45,32 @@ def test_a_year_of_daily_returns_is_annual_already() -> None:
 def test_all_lost_is_all_lost_and_more_has_no_annual_rate() -> None:
     assert total_return([0.5, -1.0, 3.0]) == annualised_return([0.5, -1.0, 3.0]) == -1
     assert math.isnan(annualised_return([0.5, -1.5]))
+
+
+def test_a_rate_too_large_for_a_number_is_undefined() -> None:
+    assert math.isnan(annualised_return([10.0]))
+
+
+def test_downside_deviation_agrees_with_pandas_and_empyrical() -> None:
+    expected = (pd.Series(R).clip(upper=0) ** 2).mean() ** 0.5 * 365**0.5
+    assert downside_deviation(R) == pytest.approx(expected, rel=1e-12)
+    theirs = empyrical.downside_risk(R, annualization=365)
+    assert downside_deviation(R) == pytest.approx(theirs, rel=1e-9)
+    assert downside_deviation([0.1, 0.2, 0.0]) == 0
+    assert math.isnan(downside_deviation([-0.1]))
+
+
+def test_calmar_is_the_compounded_rate_over_the_largest_drawdown() -> None:
+    assert calmar_ratio(R) == pytest.approx(annualised_return(R) / max_drawdown(R), rel=1e-12)
+    theirs = empyrical.calmar_ratio(R, annualization=365)
+    assert calmar_ratio(R) == pytest.approx(theirs, rel=1e-9)
+    # All of a year of 365 days: +20 % over a fall of 25 %.
+    assert calmar_ratio([-0.25, 0.6] + [0.0] * 363) == pytest.approx(0.8, rel=1e-12)
+
+
+@pytest.mark.parametrize("r", [[0.1, 0.2, 0.0], [-0.1], [-1.5, 0.2], []])
+def test_calmar_without_a_drawdown_or_with_too_few_returns_is_undefined(r: list[float]) -> None:
+    assert math.isnan(calmar_ratio(r))
 
 
 def test_ratios_agree_with_pandas() -> None:

@@ -6,7 +6,11 @@ from numpy.typing import ArrayLike
 
 from seawall.quant.kernels import measures
 from seawall.quant.metrics.metric import Direction, Metric, Unit
+from seawall.quant.metrics.returns import annualised_return
 from seawall.quant.types import PERIODS_PER_YEAR, as_vector
+
+MIN_RETURNS = 2
+"""A single return earns, but shows no risk to earn it for."""
 
 
 def sharpe_ratio(returns: ArrayLike, risk_free: float = 0.0) -> float:
@@ -25,6 +29,18 @@ def sortino_ratio(returns: ArrayLike, risk_free: float = 0.0) -> float:
     negative.
     """
     return annualised_ratio(measures.moments(as_vector(returns) - risk_free), downside=True)
+
+
+def calmar_ratio(returns: ArrayLike) -> float:
+    """Divide the annualised compounded return of (T,) daily returns by their largest drawdown.
+
+    NaN from fewer than 2 observations, without a drawdown, and where more than everything was lost.
+    """
+    returns = as_vector(returns)
+    drawdown = measures.max_drawdown(returns)
+    if returns.size < MIN_RETURNS or drawdown <= measures.NOISE * (1 + abs(returns).max()):
+        return math.nan
+    return annualised_return(returns) / drawdown
 
 
 def annualised_ratio(excess: measures.Moments, *, downside: bool) -> float:
@@ -59,5 +75,16 @@ METRICS = (
         min_observations=2,
         undefined="no negative return",
         function=sortino_ratio,
+    ),
+    Metric(
+        slug="calmar_ratio",
+        name="Calmar ratio",
+        unit=Unit.RATIO,
+        direction=Direction.HIGHER,
+        formula="(prod(1 + r)^(365 / n) - 1) / max_drawdown",
+        source='Young (1991), "Calmar Ratio: A Smoother Tool", Futures 20(1)',
+        min_observations=2,
+        undefined="no drawdown, or more than everything was lost",
+        function=calmar_ratio,
     ),
 )

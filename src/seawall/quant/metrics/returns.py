@@ -19,11 +19,17 @@ def total_return(returns: ArrayLike) -> float:
 def annualised_return(returns: ArrayLike) -> float:
     """Compound (T,) daily returns to the rate that gives the same in a year of 365 days.
 
-    NaN without observations, and where more than everything was lost.
+    NaN without observations, where more than everything was lost, and where the rate is larger than
+    a float can be.
     """
     returns = as_vector(returns)
     growth = 1 + total_return(returns)
-    return float(growth ** (PERIODS_PER_YEAR / returns.size)) - 1 if growth >= 0 else math.nan
+    if not growth >= 0:
+        return math.nan
+    try:
+        return float(growth ** (PERIODS_PER_YEAR / returns.size)) - 1
+    except OverflowError:
+        return math.nan
 
 
 def volatility(returns: ArrayLike) -> float:
@@ -32,6 +38,17 @@ def volatility(returns: ArrayLike) -> float:
     NaN from fewer than 2; exactly 0 where they differ by no more than rounding.
     """
     return measures.moments(as_vector(returns)).deviation * math.sqrt(PERIODS_PER_YEAR)
+
+
+def downside_deviation(returns: ArrayLike) -> float:
+    """Measure the annualised root mean square of the negative ones over all (T,) daily returns.
+
+    NaN from fewer than 2; exactly 0 where none is negative by more than rounding.
+    """
+    found = measures.moments(as_vector(returns))
+    # The deviation is NaN for a single observation, which shows no deviation of any kind.
+    downside = math.nan if math.isnan(found.deviation) else found.downside
+    return downside * math.sqrt(PERIODS_PER_YEAR)
 
 
 METRICS = (
@@ -54,7 +71,7 @@ METRICS = (
         formula="prod(1 + r)^(365 / n) - 1",
         source="Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 2",
         min_observations=1,
-        undefined="more than everything was lost",
+        undefined="more than everything was lost, or the rate is too large for a number",
         function=annualised_return,
     ),
     Metric(
@@ -67,5 +84,17 @@ METRICS = (
         min_observations=2,
         undefined="",
         function=volatility,
+    ),
+    Metric(
+        slug="downside_deviation",
+        name="Downside deviation",
+        unit=Unit.FRACTION,
+        direction=Direction.LOWER,
+        formula="sqrt(mean(min(r, 0)^2)) * sqrt(365)",
+        source='Sortino & Price (1994), "Performance Measurement in a Downside Risk Framework", '
+        "Journal of Investing 3(3)",
+        min_observations=2,
+        undefined="",
+        function=downside_deviation,
     ),
 )
