@@ -102,6 +102,29 @@ def max_drawdown(returns: FloatArray) -> float:
 
 
 @compiled
+def quantile_place(n: int, confidence: float) -> tuple[int, float]:
+    """Tell where the quantile of n losses lies among returns that are sorted upwards.
+
+    The rank whose loss is at or just below it, and the fraction of the way to the next worse one.
+    """
+    position = (n - 1) * confidence
+    # Where the quantile falls on an observation, the product's rounding must not move it off.
+    if abs(position - round(position)) <= 4.0 * n * 2.0**-52:
+        position = float(round(position))
+    below = math.floor(position)
+    return int(n - 1 - below), position - below
+
+
+@compiled
+def tail_bound(var: float) -> float:
+    """Return the smallest loss that the shortfall beyond a VaR counts.
+
+    Losses that are equal but for rounding are all at the VaR.
+    """
+    return var - NOISE * (1.0 + abs(var))
+
+
+@compiled
 def tail(ordered: FloatArray, confidence: float) -> tuple[float, float]:
     """Measure VaR and expected shortfall of (T,) returns that are sorted upwards.
 
@@ -110,16 +133,11 @@ def tail(ordered: FloatArray, confidence: float) -> tuple[float, float]:
     n = ordered.size
     if n == 0 or math.isnan(ordered[n - 1]):
         return math.nan, math.nan
-    position = (n - 1) * confidence
-    # Where the quantile falls on an observation, the product's rounding must not move it off.
-    if abs(position - round(position)) <= 4.0 * n * 2.0**-52:
-        position = float(round(position))
-    rank = n - 1 - math.floor(position)
+    rank, fraction = quantile_place(n, confidence)
     var = 0.0 - ordered[rank]
     if rank > 0:
-        var += (ordered[rank] - ordered[rank - 1]) * (position - math.floor(position))
-    # Losses that are equal but for rounding are all at the VaR.
-    bound = var - NOISE * (1.0 + abs(var))
+        var += (ordered[rank] - ordered[rank - 1]) * fraction
+    bound = tail_bound(var)
     total, count = 0.0, 0
     while count < n and -ordered[count] >= bound:
         total -= ordered[count]
