@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
+from typing import cast
 
 import numpy as np
 
@@ -99,8 +100,7 @@ class _Slope:
 
 def _along(days: FloatArray, streams: FloatArray) -> FloatArray:
     # Not a matrix product: its order of summation depends on the library and the machine.
-    taken: FloatArray = np.sum(days[:, np.newaxis] * streams, axis=0)
-    return taken
+    return cast(FloatArray, np.sum(days[:, np.newaxis] * streams, axis=0))
 
 
 def by_holding(weights: FloatArray, returns: FloatArray) -> Streams:
