@@ -94,7 +94,7 @@ class _Slope:
         """Take the part of each of (T, N) streams."""
         if self.of_mean is None:
             return _along(self.of_days, streams)
-        means = streams.mean(axis=0)
+        means: FloatArray = streams.mean(axis=0)
         return self.of_mean * means + _along(self.of_days, streams - means)
 
 
