@@ -184,3 +184,27 @@ def test_a_report_that_is_not_kept_is_not_found(cli: Cli) -> None:
     done = cli("risk", "recompute", "6fa459ea-ee8a-3ca4-894e-db77e160355e")
     assert done.code == 3
     assert "seawall risk history NAME" in done.err
+
+
+def test_attribution_sums_to_the_report(measured: Cli) -> None:
+    found = _report(measured, "--window", "120", "--attribution")
+    parts = found["attribution"]
+    assert parts["by"] == "asset"
+    for each in parts["measures"][:3]:
+        assert each["total"] == found[each["measure"]]
+        added = sum(part["component"] for part in each["parts"])
+        assert added == pytest.approx(each["total"], rel=1e-12)
+    assert "attribution" not in _report(measured, "--window", "120")
+    shown = measured("risk", "report", "Main", "--as-of", AS_OF, "--by", "class").out
+    assert "Value at risk 95 %, one day: " in shown
+    assert "diversification saves" in shown
+    assert "fiat" in shown
+
+
+def test_attribution_says_why_there_is_none(measured: Cli) -> None:
+    report = ("risk", "report", "Main", "--as-of", AS_OF, "--window", "10", "--attribution")
+    shown = measured(*report).out
+    assert "not taken apart, needs at least 20 observations, has 10" in shown
+    wrong = measured(*report, "--by", "colour")
+    assert wrong.code == 4
+    assert "asset, class, chain, exchange, strategy" in wrong.err

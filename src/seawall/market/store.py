@@ -113,6 +113,16 @@ async def find_assets(session: AsyncSession, symbols: Iterable[str]) -> dict[str
     return {row.symbol: AssetRecord(*row) for row in rows}
 
 
+async def find_chains(session: AsyncSession, symbols: Iterable[str]) -> dict[str, str]:
+    """Return on which blockchain each of these assets lives, as far as the catalogue knows."""
+    rows = await session.execute(
+        select(Asset.symbol, Asset.blockchain).where(
+            Asset.symbol.in_(sorted(set(symbols))), Asset.blockchain.is_not(None)
+        )
+    )
+    return {row.symbol: row.blockchain for row in rows}
+
+
 async def search_assets(session: AsyncSession, words: str, limit: int = 20) -> list[AssetRecord]:
     """Return active assets in whose symbol and name each of these words begins one.
 

@@ -169,12 +169,7 @@ def _notes(exposure: Exposure, question: RiskQuestion) -> tuple[str, ...]:
 
 def _unmeasured(valuation: Valuation, question: RiskQuestion) -> RiskReport:
     """Report what a portfolio is without any figure, with the reason why there is none."""
-    if valuation.unpriced:
-        reason = f"no price of {', '.join(valuation.unpriced)} is known"
-    elif valuation.holdings:
-        reason = "what is held is worth nothing"
-    else:
-        reason = "the portfolio holds nothing"
+    reason = why_unmeasured(valuation)
     return RiskReport(
         portfolio=valuation.portfolio.name,
         portfolio_id=valuation.portfolio.id,
@@ -191,3 +186,12 @@ def _unmeasured(valuation: Valuation, question: RiskQuestion) -> RiskReport:
         holdings=_holdings(valuation, {}),
         notes=valuation.notes,
     )
+
+
+def why_unmeasured(valuation: Valuation) -> str:
+    """Say why a portfolio that is exposed to nothing has no figures."""
+    if valuation.unpriced:
+        return f"no price of {', '.join(valuation.unpriced)} is known"
+    if valuation.holdings:
+        return "what is held is worth nothing"
+    return "the portfolio holds nothing"

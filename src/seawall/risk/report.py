@@ -64,9 +64,13 @@ async def recompute(session: AsyncSession, report_id: UUID) -> Recomputed:
             f"No risk report {report_id} is kept.", hint="See: seawall risk history NAME."
         )
     portfolio = await get_portfolio(session, kept.portfolio_id)
-    moment = Moment(kept.as_of, kept.known_at)
-    again = await measure_portfolio(session, portfolio, moment, kept.question)
+    again = await measure_portfolio(session, portfolio, moment_of(kept), kept.question)
     return Recomputed(kept, again, _differences(kept, again))
+
+
+def moment_of(kept: RiskReport) -> Moment:
+    """Return of when a report is and what it knew: all that it takes to look at the same again."""
+    return Moment(kept.as_of, kept.known_at)
 
 
 def _differences(kept: RiskReport, again: RiskReport) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ import typer
 from seawall.cli import output
 from seawall.cli.exits import CONFLICT
 from seawall.cli.output import Json, console, print_json, print_table, table
+from seawall.cli.risk.attribution import print_attribution
 from seawall.cli.risk.options import Name
 from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from seawall.risk.attribution import Grouping, RiskAttribution
     from seawall.risk.report import Recomputed
     from seawall.risk.schemas import RiskQuestion, RiskReport
 
@@ -45,10 +47,20 @@ TITLES = {
 
 def report(
     name: Name,
+    *,
     as_of: AsOf = None,
     window: Annotated[int, typer.Option(help="Daily returns to measure.")] = 365,
     confidence: Annotated[float, typer.Option(help="Of the value at risk as asked.")] = 0.95,
     benchmark: Annotated[str, typer.Option(help="What beta is measured against.")] = "BTC",
+    attribution: Annotated[
+        bool, typer.Option("--attribution", help="Show what each holding adds to the risk.")
+    ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="asset|class|chain|exchange|strategy", help="Attribute to these instead."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a portfolio's risk, and keep the report.
@@ -57,22 +69,35 @@ def report(
     holdings have. A figure that cannot be had is null, with the reason.
     """
     from seawall.market.pairs import plain_name
+    from seawall.risk.attribution import parse_grouping
     from seawall.risk.schemas import RiskQuestion
 
     question = RiskQuestion(window, confidence, plain_name(benchmark))
-    made = run(_report(name, as_of, question))
+    grouping = parse_grouping(by or "asset") if attribution or by is not None else None
+    made, parts = run(_report(name, as_of, question, grouping))
     if as_json:
-        print_json(document(made))
-    else:
-        print_report(made)
+        print_json(document(made) | ({} if parts is None else {"attribution": parts}))
+        return
+    print_report(made)
+    if parts is not None:
+        print_attribution(parts)
 
 
-async def _report(name: str, as_of: datetime | None, question: "RiskQuestion") -> "RiskReport":
+async def _report(
+    name: str, as_of: datetime | None, question: "RiskQuestion", by: "Grouping | None"
+) -> "tuple[RiskReport, RiskAttribution | None]":
     from seawall.portfolios.portfolios import get_portfolio
+    from seawall.risk.attribution import attribute_portfolio
+    from seawall.risk.report import moment_of
     from seawall.risk.report import report as measure
 
     async with open_session() as session:
-        return await measure(session, await get_portfolio(session, name), as_of, question)
+        portfolio = await get_portfolio(session, name)
+        made = await measure(session, portfolio, as_of, question)
+        if by is None:
+            return made, None
+        parts = await attribute_portfolio(session, portfolio, moment_of(made), question, by)
+        return made, parts
 
 
 def history(
