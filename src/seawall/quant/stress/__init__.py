@@ -1,0 +1,1 @@
+"""What weights lose in a scenario: shocks, replayed paths, dependence, liquidity, reversed."""
