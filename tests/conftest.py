@@ -108,7 +108,7 @@ def _new_location(access: Access) -> Iterator[Location]:
 
 def _migrate_by_copy(location: Location) -> None:
     # Through the log, as by default, it takes several times as long on a server without fsync.
-    copy = f"CREATE DATABASE {location.name} TEMPLATE {TEMPLATE} STRATEGY wal_log"
+    copy = f"CREATE DATABASE {location.name} TEMPLATE {TEMPLATE} STRATEGY file_copy"
     asyncio.run(_command(location.maintenance_url, copy))
 
 
