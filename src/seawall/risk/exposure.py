@@ -64,14 +64,38 @@ class Exposure:
     constant: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ClosesGrid:
+    """The closes (days + 1, N) of what is held, on a window's midnights; NaN where none is held.
+
+    `constant` are the assets that count as money, whose closes are 1.
+    """
+
+    assets: tuple[str, ...]
+    closes: FloatArray
+    constant: tuple[str, ...]
+
+
+def lay_closes(valuation: Valuation, window: Window) -> ClosesGrid:
+    """Lay the closes of everything held on a window's midnights, in the order of the holdings."""
+    assets = tuple(each.asset for each in valuation.holdings)
+    grids = [_grid(valuation.prices[asset], window) for asset in assets]
+    ones = np.ones(window.days + 1)
+    laid = [ones if grid is None else grid for grid in grids]
+    return ClosesGrid(
+        assets=assets,
+        closes=np.column_stack(laid) if laid else np.empty((window.days + 1, 0)),
+        constant=tuple(a for a, grid in zip(assets, grids, strict=True) if grid is None),
+    )
+
+
 def expose(valuation: Valuation, window: Window) -> Exposure | None:
     """Return what a valued portfolio is exposed to; None when it has no value or an unknown one."""
     if not valuation.total_value:
         return None
-    assets = tuple(each.asset for each in valuation.holdings)
+    grid = lay_closes(valuation, window)
+    assets, closes = grid.assets, grid.closes
     weights = np.array([float(each.weight or 0) for each in valuation.holdings])
-    grids = [_grid(valuation.prices[asset], window) for asset in assets]
-    closes = np.column_stack([np.ones(window.days + 1) if g is None else g for g in grids])
     lacking = np.isnan(closes[1:]) | np.isnan(closes[:-1])
     return Exposure(
         assets=assets,
@@ -82,7 +106,7 @@ def expose(valuation: Valuation, window: Window) -> Exposure | None:
             for asset, count in zip(assets, lacking.sum(axis=0), strict=True)
             if count
         },
-        constant=tuple(a for a, grid in zip(assets, grids, strict=True) if grid is None),
+        constant=grid.constant,
     )
 
 

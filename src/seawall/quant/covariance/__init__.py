@@ -1,0 +1,1 @@
+"""How assets vary together: estimators, their repair, and what they rest on."""
