@@ -4,7 +4,7 @@ import math
 
 from numpy.typing import ArrayLike
 
-from seawall.quant.metrics.metric import Direction, Metric, Unit
+from seawall.quant.metrics.metric import Direction, Input, Metric, Unit
 from seawall.quant.types import as_vector
 
 
@@ -36,6 +36,7 @@ METRICS = (
         min_observations=0,
         undefined="no holdings",
         function=herfindahl_index,
+        takes=Input.WEIGHTS,
     ),
     Metric(
         slug="effective_n",
@@ -48,5 +49,6 @@ METRICS = (
         min_observations=0,
         undefined="no holdings",
         function=effective_n,
+        takes=Input.WEIGHTS,
     ),
 )

@@ -1,13 +1,14 @@
 """How much a portfolio moves with a benchmark, and its assets with one another."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from seawall.core.errors import InvalidError
 from seawall.quant.kernels import measures
-from seawall.quant.metrics.metric import Direction, Metric, Unit
+from seawall.quant.metrics.metric import Direction, Inference, Input, Metric, Unit
 from seawall.quant.types import FloatArray, as_vector
 
 MIN_PAIRS = 3
@@ -52,6 +53,45 @@ def correlation_matrix(returns: ArrayLike) -> FloatArray:
     return measures.correlations(matrix)
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The line of least squares through a portfolio's returns over a benchmark's.
+
+    The errors are the ordinary ones, for disturbances that are independent and vary alike.
+    """
+
+    beta: float
+    intercept: float
+    beta_error: float
+    intercept_error: float
+
+
+def fit(returns: ArrayLike, benchmark: ArrayLike) -> Fit:
+    """Fit (T,) returns to the benchmark's by ordinary least squares.
+
+    NaN from fewer than 3 common observations or where the benchmark does not vary.
+
+    Raises:
+        InvalidError: the two are not equally long.
+    """
+    slope = beta(returns, benchmark)
+    if math.isnan(slope):
+        return Fit(math.nan, math.nan, math.nan, math.nan)
+    returns, benchmark = as_vector(returns), as_vector(benchmark)
+    middle = float(benchmark.mean())
+    intercept = float(returns.mean()) - slope * middle
+    apart = benchmark - middle
+    spread = float((apart * apart).sum())
+    residuals = returns - intercept - slope * benchmark
+    variance = float((residuals * residuals).sum()) / (returns.size - 2)
+    return Fit(
+        slope,
+        intercept,
+        math.sqrt(variance / spread),
+        math.sqrt(variance * (1 / returns.size + middle**2 / spread)),
+    )
+
+
 def relate(returns: ArrayLike, benchmark: ArrayLike) -> tuple[float, float]:
     """Measure beta and correlation at once.
 
@@ -69,7 +109,17 @@ def relate(returns: ArrayLike, benchmark: ArrayLike) -> tuple[float, float]:
     return measures.relate(returns, benchmark)
 
 
-def _correlation(slug: str, benchmark: str) -> Metric:
+def _beta_error(returns: ArrayLike, benchmark: ArrayLike) -> float:
+    return fit(returns, benchmark).beta_error
+
+
+def _z_error(returns: ArrayLike, _: ArrayLike) -> float:
+    """Return the standard error of Fisher's z: 1 / sqrt(n - 3)."""
+    free = as_vector(returns).size - MIN_PAIRS
+    return 1 / math.sqrt(free) if free > 0 else math.nan
+
+
+def _correlation(slug: str, benchmark: str, takes: Input) -> Metric:
     return Metric(
         slug=slug,
         name=f"Correlation with {benchmark}",
@@ -80,6 +130,9 @@ def _correlation(slug: str, benchmark: str) -> Metric:
         min_observations=MIN_PAIRS,
         undefined="no variance in the portfolio or the benchmark",
         function=correlation,
+        inference=Inference.FISHER,
+        standard_error=_z_error,
+        takes=takes,
     )
 
 
@@ -94,9 +147,13 @@ METRICS = (
         min_observations=MIN_PAIRS,
         undefined="no variance in the benchmark",
         function=beta,
+        inference=Inference.STANDARD_ERROR,
+        standard_error=_beta_error,
+        takes=Input.BENCHMARK,
     ),
-    _correlation("correlation_btc", "BTC"),
-    _correlation("correlation_sp500", "the S&P 500"),
+    _correlation("correlation", "the benchmark", Input.BENCHMARK),
+    _correlation("correlation_btc", "BTC", Input.BTC),
+    _correlation("correlation_sp500", "the S&P 500", Input.SP500),
     Metric(
         slug="correlation_matrix",
         name="Correlation matrix",
@@ -107,5 +164,6 @@ METRICS = (
         min_observations=MIN_PAIRS,
         undefined="no variance",
         function=correlation_matrix,
+        takes=Input.ASSETS,
     ),
 )

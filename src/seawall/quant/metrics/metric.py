@@ -13,6 +13,7 @@ class Unit(StrEnum):
     FRACTION = "fraction"
     RATIO = "ratio"
     COUNT = "count"
+    DAYS = "days"
 
 
 class Direction(StrEnum):
@@ -23,10 +24,23 @@ class Direction(StrEnum):
     NEITHER = "neither"
 
 
+class Input(StrEnum):
+    """What a metric's function takes, in this order."""
+
+    RETURNS = "the portfolio's returns"
+    BENCHMARK = "the portfolio's returns and the benchmark's"
+    BTC = "the portfolio's returns and BTC's"
+    SP500 = "the portfolio's returns and the S&P 500's"
+    WEIGHTS = "the weights"
+    ASSETS = "the assets' returns"
+    HOLDINGS = "the weights and the assets' returns"
+
+
 class Inference(StrEnum):
     """How it is told how sure a figure is."""
 
     STANDARD_ERROR = "standard error"
+    FISHER = "Fisher's z"
     BOOTSTRAP = "bootstrap interval"
     NONE = "none"
 
@@ -41,7 +55,11 @@ class Metric:
         undefined: why it is NaN although there are enough observations; empty if it never is.
         function: takes float64 arrays, gives NaN when undefined, and has usable defaults.
         inference: how the figure's uncertainty is estimated, where that is meaningful.
-        standard_error: takes what `function` takes, when `inference` says so.
+        standard_error: takes what `function` takes, when `inference` is a standard error; when it
+            is Fisher's z, the error is that of the inverse hyperbolic tangent of the figure.
+        takes: what `function` is called with.
+        options: the keywords that `function` knows besides, of `risk_free` (per period), `periods`
+            (in a year), `trials`.
     """
 
     slug: str
@@ -55,6 +73,8 @@ class Metric:
     function: Callable[..., float | FloatArray]
     inference: Inference = Inference.NONE
     standard_error: Callable[..., float] | None = None
+    takes: Input = Input.RETURNS
+    options: tuple[str, ...] = ()
 
     def why_undefined(self, observations: int) -> str:
         """Say why the metric is NaN from this many observations."""

@@ -2,11 +2,14 @@
 
 import math
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from seawall.quant.kernels import measures
-from seawall.quant.metrics.metric import Direction, Metric, Unit
+from seawall.quant.metrics.metric import Direction, Inference, Metric, Unit
 from seawall.quant.metrics.returns import annualised_return
+from seawall.quant.metrics.skill import sharpe_error
+from seawall.quant.metrics.tail import min_observations, value_at_risk
 from seawall.quant.types import PERIODS_PER_YEAR, as_vector
 
 MIN_RETURNS = 2
@@ -43,6 +46,33 @@ def calmar_ratio(returns: ArrayLike) -> float:
     return annualised_return(returns) / drawdown
 
 
+def omega_ratio(returns: ArrayLike, risk_free: float = 0.0) -> float:
+    """Divide what (T,) daily returns gained above a threshold by what they lost below it.
+
+    The threshold is `risk_free`, a rate per day. NaN from fewer than 2 observations or where none
+    is below it.
+    """
+    excess = as_vector(returns) - risk_free
+    lost = -float(np.minimum(excess, 0.0).sum())
+    noise = measures.NOISE * (1 + np.abs(excess).max(initial=0.0))
+    if excess.size < MIN_RETURNS or not lost > noise:
+        return math.nan
+    return float(np.maximum(excess, 0.0).sum()) / lost
+
+
+def tail_ratio(returns: ArrayLike, confidence: float = 0.95) -> float:
+    """Divide the upper quantile of (T,) daily returns by the size of the lower one.
+
+    NaN from too few observations, and where the lower quantile is no loss.
+
+    Raises:
+        InvalidError: the confidence is not between 0 and 1.
+    """
+    returns = as_vector(returns)
+    lower, upper = value_at_risk(returns, confidence), value_at_risk(-returns, confidence)
+    return upper / lower if lower > measures.NOISE else math.nan
+
+
 def annualised_ratio(excess: measures.Moments, *, downside: bool) -> float:
     """Divide the mean of the excess returns by their deviation or downside, if there is any."""
     risk = excess.downside if downside else excess.deviation
@@ -63,6 +93,9 @@ METRICS = (
         min_observations=2,
         undefined="no variance",
         function=sharpe_ratio,
+        inference=Inference.STANDARD_ERROR,
+        standard_error=sharpe_error,
+        options=("risk_free",),
     ),
     Metric(
         slug="sortino_ratio",
@@ -75,6 +108,8 @@ METRICS = (
         min_observations=2,
         undefined="no negative return",
         function=sortino_ratio,
+        options=("risk_free",),
+        inference=Inference.BOOTSTRAP,
     ),
     Metric(
         slug="calmar_ratio",
@@ -86,5 +121,32 @@ METRICS = (
         min_observations=2,
         undefined="no drawdown, or more than everything was lost",
         function=calmar_ratio,
+        inference=Inference.BOOTSTRAP,
+    ),
+    Metric(
+        slug="omega_ratio",
+        name="Omega ratio",
+        unit=Unit.RATIO,
+        direction=Direction.HIGHER,
+        formula="sum(max(r - risk_free, 0)) / sum(max(risk_free - r, 0))",
+        source='Keating & Shadwick (2002), "A Universal Performance Measure", '
+        "Journal of Performance Measurement 6(3)",
+        min_observations=2,
+        undefined="no return below the risk-free rate",
+        function=omega_ratio,
+        inference=Inference.BOOTSTRAP,
+        options=("risk_free",),
+    ),
+    Metric(
+        slug="tail_ratio",
+        name="Tail ratio, 95% to 5%",
+        unit=Unit.RATIO,
+        direction=Direction.HIGHER,
+        formula="quantile(r, 0.95) / -quantile(r, 0.05), linearly interpolated",
+        source='Hyndman & Fan (1996), "Sample Quantiles in Statistical Packages", definition 7',
+        min_observations=min_observations(0.95),
+        undefined="no loss at the 5 % quantile",
+        function=tail_ratio,
+        inference=Inference.BOOTSTRAP,
     ),
 )

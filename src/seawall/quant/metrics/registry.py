@@ -12,17 +12,34 @@ from types import MappingProxyType
 
 from seawall.quant.metrics import (
     concentration,
+    correlations,
     dependence,
+    diversification,
     drawdown,
     moments,
     ratios,
+    relative,
     returns,
+    skill,
     tail,
 )
 from seawall.quant.metrics.metric import Metric
 
-_FAMILIES = (returns, drawdown, tail, ratios, dependence, moments, concentration)
+FAMILIES: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
+    {
+        "Return and volatility": returns.METRICS,
+        "Drawdown": drawdown.METRICS,
+        "Tail": tail.METRICS,
+        "Return for risk": ratios.METRICS,
+        "Skill or luck": skill.METRICS,
+        "Shape": moments.METRICS,
+        "Beside the benchmark": relative.METRICS,
+        "Dependence": (*dependence.METRICS, *correlations.METRICS),
+        "Concentration": concentration.METRICS,
+        "Diversification": diversification.METRICS,
+    }
+)
 
 REGISTRY: Mapping[str, Metric] = MappingProxyType(
-    {metric.slug: metric for family in _FAMILIES for metric in family.METRICS}
+    {metric.slug: metric for family in FAMILIES.values() for metric in family}
 )
