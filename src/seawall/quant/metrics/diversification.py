@@ -119,18 +119,21 @@ def _torsion(correlation: FloatArray) -> FloatArray | None:
         return None
     root = _square_root(correlation)
     scale, last = np.ones(len(root)), math.inf
-    turned = root
+    turned: FloatArray = root
     for _ in range(_MOST_STEPS):
         inner = _square_root(scale[:, np.newaxis] * correlation * scale)
-        rotation: FloatArray = np.linalg.solve(inner, scale[:, np.newaxis] * root)
+        rotation = _solve(inner, scale[:, np.newaxis] * root)
         scale = np.diag(rotation @ root).copy()
         turned = scale[:, np.newaxis] * rotation
         apart = float(np.linalg.norm(root - turned))
         if abs(last - apart) <= _STILL * max(apart, _STILL):
             break
         last = apart
-    torsion: FloatArray = np.linalg.solve(root, turned.T).T
-    return torsion
+    return _solve(root, turned.T).T
+
+
+def _solve(matrix: FloatArray, other: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.solve(matrix, other), dtype=np.float64)
 
 
 def _square_root(matrix: FloatArray) -> FloatArray:
