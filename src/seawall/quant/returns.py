@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seawall.core.errors import InvalidError
-from seawall.quant.kernels import measures
+from seawall.quant.kernels import matrices, measures
 from seawall.quant.types import BoolArray, FloatArray, IntArray
 
 
@@ -115,4 +115,4 @@ def weighted_returns(returns: FloatArray, weights: FloatArray) -> FloatArray:
             f"Returns of shape {returns.shape} do not fit weights of shape {weights.shape}.",
             hint="The returns need a column for each weight.",
         )
-    return measures.combine(returns, weights)
+    return matrices.combine(returns, weights)

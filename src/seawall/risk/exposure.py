@@ -52,9 +52,9 @@ class Window:
 class Exposure:
     """Weights, and the returns of the days on which everything held has one.
 
-    `assets` (N) name the columns of `history.returns` (K, N) and the `weights` (N,), which are by
-    value. `missing` counts, by asset, the window's returns that are not held; `constant` are the
-    assets that count as money, whose returns are 0.
+    `assets` (N), in the order of their symbols, name the columns of `history.returns` (K, N) and
+    the `weights` (N,), which are by value. `missing` counts, by asset, the window's returns that
+    are not held; `constant` are the assets that count as money, whose returns are 0.
     """
 
     assets: tuple[str, ...]
@@ -77,8 +77,8 @@ class ClosesGrid:
 
 
 def lay_closes(valuation: Valuation, window: Window) -> ClosesGrid:
-    """Lay the closes of everything held on a window's midnights, in the order of the holdings."""
-    assets = tuple(each.asset for each in valuation.holdings)
+    """Lay the closes of everything held on a window's midnights, in the order of the symbols."""
+    assets = tuple(sorted(each.asset for each in valuation.holdings))
     grids = [_grid(valuation.prices[asset], window) for asset in assets]
     ones = np.ones(window.days + 1)
     laid = [ones if grid is None else grid for grid in grids]
@@ -95,7 +95,12 @@ def expose(valuation: Valuation, window: Window) -> Exposure | None:
         return None
     grid = lay_closes(valuation, window)
     assets, closes = grid.assets, grid.closes
-    weights = np.array([float(each.weight or 0) for each in valuation.holdings])
+    held = {each.asset: each for each in valuation.holdings}
+    # In floats, and in an order that does not depend on what it is worth: as a batch has them.
+    weights = weigh(
+        np.array([float(held[asset].holding.quantity) for asset in assets]),
+        np.array([each.usd for asset in assets if (each := held[asset].price)]),
+    )
     lacking = np.isnan(closes[1:]) | np.isnan(closes[:-1])
     return Exposure(
         assets=assets,
@@ -108,6 +113,16 @@ def expose(valuation: Valuation, window: Window) -> Exposure | None:
         },
         constant=grid.constant,
     )
+
+
+def weigh(quantities: FloatArray, prices: FloatArray) -> FloatArray:
+    """Return the (N,) weights by value of what is held; they add up to 1.
+
+    The values are summed in their order, one after the other.
+    """
+    values = quantities * prices
+    weights: FloatArray = values / np.cumsum(values)[-1]
+    return weights
 
 
 def _grid(prices: AssetPrices, window: Window) -> FloatArray | None:

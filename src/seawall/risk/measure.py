@@ -1,7 +1,7 @@
 """Measuring a portfolio: what it holds, at the prices known, in the figures of the registry."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -110,12 +110,12 @@ def _report(
         reasons["value_at_risk"] = reasons.pop("var")
     if reasons.get("correlation_matrix", "").startswith(_STILL):
         still = np.isnan(np.diag(measured.correlation_matrix))
-        names = [exposure.assets[at] for at in np.flatnonzero(still)]
+        names = _by_value(valuation, [exposure.assets[at] for at in np.flatnonzero(still)])
         reasons["correlation_matrix"] = f"{_STILL} in {', '.join(names)}"
     return replace(
         _unmeasured(valuation, question),
         figures={name: defined(values[name]) for name in _NAMES},
-        correlation_matrix=_matrix(exposure, measured.correlation_matrix),
+        correlation_matrix=_matrix(valuation, exposure, measured.correlation_matrix),
         reasons=reasons,
         observations=measured.observations,
         missing=question.window - measured.observations,
@@ -130,9 +130,17 @@ def defined(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _matrix(exposure: Exposure, values: FloatArray) -> CorrelationMatrix:
-    rows = tuple(tuple(defined(value) for value in row) for row in values.tolist())
-    return CorrelationMatrix(exposure.assets, rows)
+def _matrix(valuation: Valuation, exposure: Exposure, values: FloatArray) -> CorrelationMatrix:
+    """Lay the correlations out as the holdings are shown, the most valuable first."""
+    shown = _by_value(valuation, exposure.assets)
+    order = [exposure.assets.index(asset) for asset in shown]
+    ordered = values[np.ix_(order, order)]
+    rows = tuple(tuple(defined(value) for value in row) for row in ordered.tolist())
+    return CorrelationMatrix(shown, rows)
+
+
+def _by_value(valuation: Valuation, assets: Collection[str]) -> tuple[str, ...]:
+    return tuple(each.asset for each in valuation.holdings if each.asset in assets)
 
 
 def _holdings(valuation: Valuation, missing: Mapping[str, int]) -> tuple[PricedHolding, ...]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from seawall.quant.kernels import measures
+from seawall.quant.kernels import matrices, measures
 from seawall.quant.types import FloatArray
 
 
@@ -131,21 +131,6 @@ def test_no_loss_is_a_plain_zero() -> None:
     assert math.copysign(1, shortfall) == 1
 
 
-def test_the_summary_is_its_parts() -> None:
-    r, levels = returns(365), np.array([0.9, 0.99])
-    found = measures.summarise(r, levels)
-    assert found.moments == measures.moments(r)
-    assert found.max_drawdown == measures.max_drawdown(r)
-    assert [tuple(row) for row in found.tails] == [measures.tail(np.sort(r), c) for c in levels]
-
-
-def test_the_summary_leaves_the_returns_in_their_order() -> None:
-    r = returns(50)
-    kept = r.copy()
-    measures.summarise(r, np.array([0.95]))
-    np.testing.assert_array_equal(r, kept)
-
-
 @pytest.mark.parametrize("size", [2, 3, 250])
 def test_beta_and_correlation_are_those_of_numpy(size: int) -> None:
     x, y = returns(size, 1), returns(size, 2) + 0.5 * returns(size, 1)
@@ -165,13 +150,13 @@ def test_what_does_not_vary_has_no_correlation() -> None:
 
 def test_correlations_are_those_of_numpy() -> None:
     r = returns(365 * 7).reshape(365, 7) @ np.random.default_rng(3).normal(size=(7, 7))
-    close(measures.correlations(r), np.corrcoef(r.T))
+    close(matrices.correlations(r), np.corrcoef(r.T))
 
 
 def test_an_asset_that_does_not_vary_blanks_only_its_own_row_and_column() -> None:
     r = returns(90).reshape(30, 3)
     r[:, 1] = 0.1
-    found = measures.correlations(r)
+    found = matrices.correlations(r)
     assert np.isnan(found[1]).all()
     assert np.isnan(found[:, 1]).all()
     close(found[np.ix_([0, 2], [0, 2])], np.corrcoef(r[:, 0], r[:, 2]))
@@ -181,7 +166,7 @@ def test_an_asset_that_does_not_vary_blanks_only_its_own_row_and_column() -> Non
 def test_correlations_are_symmetric_with_a_unit_diagonal_and_positive_semidefinite(
     r: FloatArray,
 ) -> None:
-    found = measures.correlations(r)
+    found = matrices.correlations(r)
     np.testing.assert_array_equal(found, found.T)
     varies = ~np.isnan(np.diag(found))
     assert np.array_equal(np.diag(found)[varies], np.ones(varies.sum()))
@@ -190,7 +175,7 @@ def test_correlations_are_symmetric_with_a_unit_diagonal_and_positive_semidefini
 
 def test_combining_is_the_matrix_product() -> None:
     r, w = returns(365 * 20).reshape(365, 20), returns(20, 4)
-    close(measures.combine(r, w), r @ w)
+    close(matrices.combine(r, w), r @ w)
 
 
 def test_compounding_one_return_gives_it_back_exactly() -> None:

@@ -15,6 +15,8 @@ from seawall.quant.types import FloatArray
 WEIGHTS = np.array([0.3, 0.25, 0.2, 0.1, 0.05, 0.1])
 KEYS = {
     "volatility",
+    "downside_deviation",
+    "calmar_ratio",
     "var",
     "var_95",
     "var_99",
@@ -32,6 +34,8 @@ KEYS = {
 }
 OF_RETURNS = (
     "volatility",
+    "downside_deviation",
+    "calmar_ratio",
     "var_95",
     "var_99",
     "expected_shortfall",
@@ -130,6 +134,7 @@ def test_a_stablecoin_alone_has_no_ratios_and_no_correlations(market: FloatArray
         "sortino_ratio": "no negative return",
         "skewness": "no variance",
         "kurtosis": "no variance",
+        "calmar_ratio": "no drawdown, or more than everything was lost",
         "correlation_btc": "no variance in the portfolio or the benchmark",
         "correlation_sp500": "no variance in the portfolio or the benchmark",
         "correlation_matrix": "no variance in asset 1",

@@ -1,4 +1,4 @@
-"""What return vectors look like alone and together: moments, drawdown, tail, dependence."""
+"""What return vectors and whole portfolios look like: moments, drawdown, tail, dependence."""
 
 import math
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seawall.quant.kernels.compiled import compiled
-from seawall.quant.types import FloatArray, IntArray
+from seawall.quant.types import PERIODS_PER_YEAR, BoolArray, FloatArray, IntArray
 
 NOISE = 8 * 2.0**-52
 """The relative rounding error below which a deviation is none.
@@ -14,6 +14,8 @@ NOISE = 8 * 2.0**-52
 A return is a ratio less one, so it carries an absolute error of about 2**-52 however small it is.
 Deviations are compared with NOISE x (1 + the largest absolute return).
 """
+MIN_PAIRS = 3
+"""Through two points there is always a line: they correlate perfectly whatever they are."""
 
 
 class Moments(NamedTuple):
@@ -27,14 +29,6 @@ class Moments(NamedTuple):
     skewness: float
     kurtosis: float
     downside: float
-
-
-class Summary(NamedTuple):
-    """All that describes one return vector; `tails` (K, 2) has a row (VaR, ES) each confidence."""
-
-    moments: Moments
-    max_drawdown: float
-    tails: FloatArray
 
 
 @compiled
@@ -133,39 +127,23 @@ def tail(ordered: FloatArray, confidence: float) -> tuple[float, float]:
     n = ordered.size
     if n == 0 or math.isnan(ordered[n - 1]):
         return math.nan, math.nan
+    var, shortfall, _ = _tail(ordered, n, confidence)
+    return var, shortfall
+
+
+@compiled
+def _tail(ordered: FloatArray, n: int, confidence: float) -> tuple[float, float, bool]:
+    """Measure the tail of n returns by the lowest of them, sorted; false when these are too few."""
     rank, fraction = quantile_place(n, confidence)
     var = 0.0 - ordered[rank]
     if rank > 0:
         var += (ordered[rank] - ordered[rank - 1]) * fraction
     bound = tail_bound(var)
     total, count = 0.0, 0
-    while count < n and -ordered[count] >= bound:
+    while count < ordered.size and -ordered[count] >= bound:
         total -= ordered[count]
         count += 1
-    return var, max(var, total / count)
-
-
-@compiled
-def summarise(returns: FloatArray, confidences: FloatArray) -> Summary:
-    """Measure (T,) returns, and their tail at each of the (K,) confidences, sorting once."""
-    ordered = np.sort(returns)
-    tails = np.empty((confidences.size, 2))
-    for k in range(confidences.size):
-        tails[k] = tail(ordered, confidences[k])
-    return Summary(moments(returns), max_drawdown(returns), tails)
-
-
-@compiled
-def combine(returns: FloatArray, weights: FloatArray) -> FloatArray:
-    """Weigh (T, N) returns with (N,) weights into (T,)."""
-    periods, assets = returns.shape
-    combined = np.empty(periods)
-    for t in range(periods):
-        total = 0.0
-        for i in range(assets):
-            total += weights[i] * returns[t, i]
-        combined[t] = total
-    return combined
+    return var, max(var, total / count), count < ordered.size or count == n
 
 
 @compiled
@@ -208,33 +186,212 @@ def relate(returns: FloatArray, benchmark: FloatArray) -> tuple[float, float]:
     return xy / yy, max(-1.0, min(1.0, xy / (math.sqrt(xx) * math.sqrt(yy))))
 
 
-@compiled
-def correlations(returns: FloatArray) -> FloatArray:
-    """Measure the (N, N) correlations of (T, N) returns; exactly symmetric, with a unit diagonal.
+class Weights(NamedTuple):
+    """Sparse rows: portfolio p has `weights` of `columns` from starts[p] to starts[p + 1]."""
 
-    NaN in the rows and columns of assets that do not vary, and everywhere when T < 2.
+    starts: IntArray
+    columns: IntArray
+    weights: FloatArray
+
+
+class History(NamedTuple):
+    """Assets' (N, T) returns, 0 where one is absent; `whole` (N,) are those without any absent."""
+
+    returns: FloatArray
+    absent: BoolArray
+    whole: BoolArray
+
+
+class Pairs(NamedTuple):
+    """Benchmarks one behind the other: b has the intervals from offsets[b] to offsets[b + 1].
+
+    `like` (B,) names for each the first that is the same, which may be itself.
     """
-    periods, assets = returns.shape
-    mean, peak = np.zeros(assets), np.zeros(assets)
-    for t in range(periods):
-        for i in range(assets):
-            mean[i] += returns[t, i]
-            peak[i] = max(peak[i], abs(returns[t, i]))
-    mean /= periods
-    products, deviation = np.zeros((assets, assets)), np.empty(assets)
-    for t in range(periods):
-        for i in range(assets):
-            deviation[i] = returns[t, i] - mean[i]
-        # Rows of updates, not dot products: these use the vector unit without reordering a sum.
-        for i in range(assets):
-            for j in range(assets):
-                products[i, j] += deviation[i] * deviation[j]
-    size = np.sqrt(np.diag(products))
-    varies = size > NOISE * (1.0 + peak) * math.sqrt(max(periods - 1, 0))
-    matrix = np.full((assets, assets), math.nan)
-    for i in range(assets):
-        for j in range(assets):
-            if varies[i] and varies[j]:
-                ratio = products[i, j] / (size[i] * size[j])
-                matrix[i, j] = 1.0 if i == j else max(-1.0, min(1.0, ratio))
-    return matrix
+
+    returns: FloatArray
+    starts: IntArray
+    stops: IntArray
+    offsets: IntArray
+    like: IntArray
+
+
+class Tails(NamedTuple):
+    """The confidences of the tails, and the least observations of each."""
+
+    levels: FloatArray
+    needed: IntArray
+
+
+class Figures(NamedTuple):
+    """What the kernel writes: (P, 17) figures and what they rest on."""
+
+    values: FloatArray
+    observations: IntArray
+    matched: IntArray
+
+
+@compiled
+def measure_portfolios(
+    portfolios: Weights, history: History, pairs: Pairs, tails: Tails, figures: Figures
+) -> None:
+    """Measure each portfolio on the days on which all that it holds has a return.
+
+    The columns are those of `quant.metrics.figures.COLUMNS`. One portfolio or many, this is the
+    code: the days of a sum over assets are independent, so the vector unit takes them together and
+    no sum is reordered.
+    """
+    periods = history.returns.shape[1]
+    returns, place = np.empty(periods), np.arange(periods + 1)
+    mine, other = np.empty(periods), np.empty(periods)
+    ordered, every = np.empty(periods), np.arange(periods + 1)
+    for p in range(portfolios.starts.size - 1):
+        first, last = portfolios.starts[p], portfolios.starts[p + 1]
+        columns, weights = portfolios.columns[first:last], portfolios.weights[first:last]
+        _combine_held(columns, weights, history.returns, returns)
+        held = _common_days(columns, history, place)
+        observed = place[periods] if held else periods
+        if held:
+            for t in range(periods):
+                returns[place[t]] = returns[t]
+        series = returns[:observed]
+        row = figures.values[p]
+        _of_returns(series, row)
+        _of_tails(series, tails, ordered, row)
+        figures.observations[p] = observed
+        _of_pairs(series, place if held else every, pairs, (mine, other), (row, figures.matched[p]))
+        concentration = 0.0
+        for weight in weights:
+            concentration += weight * weight
+        row[15] = concentration if concentration != 0.0 else math.nan
+        row[16] = 1.0 / row[15]
+
+
+@compiled
+def _combine_held(
+    columns: IntArray, weights: FloatArray, returns: FloatArray, combined: FloatArray
+) -> None:
+    combined[:] = 0.0
+    for i in range(columns.size):
+        weight, asset = weights[i], returns[columns[i]]
+        for t in range(combined.size):
+            combined[t] += weight * asset[t]
+
+
+@compiled
+def _common_days(columns: IntArray, history: History, place: IntArray) -> bool:
+    """Count into place[t] the days before t on which nothing held is absent; false if all are."""
+    whole = columns.size > 0
+    for column in columns:
+        whole = whole and history.whole[column]
+    if whole:
+        return False
+    place[0] = 0
+    for t in range(history.absent.shape[1]):
+        present = columns.size > 0
+        for column in columns:
+            present = present and not history.absent[column, t]
+        place[t + 1] = place[t] + present
+    return True
+
+
+@compiled
+def _of_returns(returns: FloatArray, row: FloatArray) -> None:
+    """Write what the moments and the path tell."""
+    n, year = returns.size, math.sqrt(PERIODS_PER_YEAR)
+    found, drawdown = moments(returns), max_drawdown(returns)
+    row[0] = found.deviation * year
+    row[1] = math.nan if math.isnan(found.deviation) else found.downside * year
+    row[6:9] = math.nan
+    if found.deviation > 0.0:
+        row[6] = found.mean / found.deviation * year
+    if found.downside > 0.0 and not math.isnan(found.deviation):
+        row[7] = found.mean / found.downside * year
+    growth, peak = 1.0, 0.0
+    for r in returns:
+        growth *= 1.0 + r
+        peak = max(peak, abs(r))
+    if n > 1 and drawdown > NOISE * (1.0 + peak) and growth >= 0.0:
+        ratio = (growth ** (PERIODS_PER_YEAR / n) - 1.0) / drawdown
+        row[8] = ratio if math.isfinite(ratio) else math.nan
+    row[9] = drawdown
+    row[13], row[14] = found.skewness, found.kurtosis
+
+
+@compiled
+def _of_tails(returns: FloatArray, tails: Tails, ordered: FloatArray, row: FloatArray) -> None:
+    """Write the VaR at each level, and the shortfall at the second."""
+    n = returns.size
+    row[2:6] = math.nan
+    deepest = -1
+    for k in range(tails.levels.size):
+        if n >= tails.needed[k]:
+            deepest = max(deepest, quantile_place(n, tails.levels[k])[0])
+    if deepest < 0 or not _select(returns, ordered[: min(n, deepest + 5)]):
+        return
+    lowest = ordered[: min(n, deepest + 5)]
+    for k in range(tails.levels.size):
+        if n >= tails.needed[k]:
+            var, shortfall, settled = _tail(lowest, n, tails.levels[k])
+            if not settled:
+                # More losses are equal than were looked at.
+                lowest = np.sort(returns)
+                var, shortfall, _ = _tail(lowest, n, tails.levels[k])
+            row[2 + k] = var
+            if k == 1:
+                row[5] = shortfall
+
+
+@compiled
+def _select(values: FloatArray, lowest: FloatArray) -> bool:
+    """Sort the lowest of more values into `lowest`; false when one is NaN."""
+    held, most = 0, lowest.size
+    if most * 4 > values.size:
+        # Placing many by insertion costs more than sorting all.
+        lowest[:] = np.sort(values)[:most]
+        return not np.isnan(values).any()
+    for value in values:
+        if math.isnan(value):
+            return False
+        if held == most:
+            if value >= lowest[most - 1]:
+                continue
+            held -= 1
+        place = held
+        while place > 0 and lowest[place - 1] > value:
+            lowest[place] = lowest[place - 1]
+            place -= 1
+        lowest[place] = value
+        held += 1
+    return True
+
+
+@compiled
+def _of_pairs(
+    returns: FloatArray,
+    place: IntArray,
+    pairs: Pairs,
+    room: tuple[FloatArray, FloatArray],
+    row: tuple[FloatArray, IntArray],
+) -> None:
+    """Write the beta to the first benchmark and the correlations with the others."""
+    (mine, other), (figures, matched) = room, row
+    betas, correlations = np.full(3, math.nan), np.full(3, math.nan)
+    for b in range(pairs.like.size):
+        like = pairs.like[b]
+        if like < b:
+            betas[b], correlations[b], matched[b] = betas[like], correlations[like], matched[like]
+            continue
+        count = 0
+        for k in range(pairs.offsets[b], pairs.offsets[b + 1]):
+            start, stop = place[pairs.starts[k]], place[pairs.stops[k]]
+            # An interval in which the portfolio lacks a day is left out.
+            if stop - start == pairs.stops[k] - pairs.starts[k]:
+                gain = 0.0
+                for t in range(start, stop):
+                    gain += returns[t] + gain * returns[t]
+                mine[count], other[count] = gain, pairs.returns[k]
+                count += 1
+        matched[b] = count
+        if count >= MIN_PAIRS:
+            betas[b], correlations[b] = relate(mine[:count], other[:count])
+    figures[10], figures[11], figures[12] = betas[0], correlations[1], correlations[2]

@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seawall.core.errors import InvalidError
-from seawall.quant.kernels import measures
+from seawall.quant.kernels import matrices, measures
+from seawall.quant.kernels.measures import MIN_PAIRS
 from seawall.quant.metrics.metric import Direction, Inference, Input, Metric, Unit
 from seawall.quant.types import FloatArray, as_vector
-
-MIN_PAIRS = 3
-"""Through two points there is always a line: they correlate perfectly whatever they are."""
 
 
 def beta(returns: ArrayLike, benchmark: ArrayLike) -> float:
@@ -50,7 +48,7 @@ def correlation_matrix(returns: ArrayLike) -> FloatArray:
         raise InvalidError(f"A matrix of days by assets is needed, not shape {matrix.shape}.")
     if len(matrix) < MIN_PAIRS:
         return np.full((matrix.shape[1], matrix.shape[1]), np.nan)
-    return measures.correlations(matrix)
+    return matrices.correlations(matrix)
 
 
 @dataclass(frozen=True, slots=True)

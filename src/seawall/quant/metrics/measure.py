@@ -8,11 +8,10 @@ import numpy as np
 
 from seawall.core.errors import InvalidError
 from seawall.quant.kernels import measures
-from seawall.quant.metrics import concentration, dependence, ratios, tail
-from seawall.quant.metrics.metric import too_few
+from seawall.quant.metrics import dependence, figures, ratios
 from seawall.quant.metrics.registry import REGISTRY
-from seawall.quant.returns import Benchmark, compound, weighted_returns
-from seawall.quant.types import PERIODS_PER_YEAR, FloatArray, as_vector
+from seawall.quant.returns import Benchmark, weighted_returns
+from seawall.quant.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +51,30 @@ def measure(
         InvalidError: shapes do not fit, a number is not finite, or the confidence is not in (0, 1).
     """
     weights, returns = _finite(weights, "weight"), _finite(returns, "return")
-    portfolio = weighted_returns(returns, weights)
-    values = _of_portfolio(portfolio, confidence, risk_free)
-    benchmarks = {"beta": benchmark, "correlation_btc": btc, "correlation_sp500": sp500}
-    for slug, other in benchmarks.items():
-        values[slug] = _of_pair(portfolio, other)[0 if slug == "beta" else 1]
-    values["herfindahl_index"] = concentration.herfindahl_index(weights)
-    values["effective_n"] = concentration.effective_n(weights)
+    if returns.shape[1:] != weights.shape:
+        raise InvalidError(
+            f"Returns of shape {returns.shape} do not fit weights of shape {weights.shape}.",
+            hint="The returns need a column for each weight.",
+        )
+    benchmarks = dict(zip(figures.COMPARED, (benchmark, btc, sp500), strict=True))
+    market = figures.lay_out(returns, tuple(benchmarks.values()), confidence)
+    measured = market.measure(figures.one(weights))
+    values = dict(zip(figures.COLUMNS, measured.values[0].tolist(), strict=True))
+    if risk_free:
+        excess = measures.moments(weighted_returns(returns, weights) - risk_free)
+        values["sharpe_ratio"] = ratios.annualised_ratio(excess, downside=False)
+        values["sortino_ratio"] = ratios.annualised_ratio(excess, downside=True)
+    observations = int(measured.observations[0])
     matrix = dependence.correlation_matrix(returns)
-    matched = {slug: len(b.returns) if b else 0 for slug, b in benchmarks.items()}
-    reasons = _reasons(values, portfolio.size, matched, confidence)
+    matched = dict(zip(figures.COMPARED, measured.matched[0].tolist(), strict=True))
+    undefined = [slug for slug, value in values.items() if math.isnan(value)]
+    reasons = figures.why_undefined(undefined, observations, matched, confidence)
     for slug, other in benchmarks.items():
         if other is None:
             reasons[slug] = "no benchmark"
-    if reason := _why_incomplete(matrix, portfolio.size):
+    if reason := _why_incomplete(matrix, observations):
         reasons["correlation_matrix"] = reason
-    return Measures(values, matrix, reasons, portfolio.size, matched)
+    return Measures(values, matrix, reasons, observations, matched)
 
 
 def _finite(values: FloatArray, noun: str) -> FloatArray:
@@ -77,46 +84,6 @@ def _finite(values: FloatArray, noun: str) -> FloatArray:
             f"A {noun} is not a finite number.", hint="Measure the common dates only."
         )
     return values
-
-
-def _of_portfolio(returns: FloatArray, confidence: float, risk_free: float) -> dict[str, float]:
-    levels = (confidence, 0.95, 0.99)
-    summary = measures.summarise(returns, np.array(levels))
-    moments = summary.moments
-    excess = measures.moments(returns - risk_free) if risk_free else moments
-    enough = [returns.size >= tail.min_observations(level) for level in levels]
-    tails = np.where(np.array(enough)[:, np.newaxis], summary.tails, np.nan).tolist()
-    return {
-        "volatility": moments.deviation * math.sqrt(PERIODS_PER_YEAR),
-        "var": tails[0][0],
-        "var_95": tails[1][0],
-        "var_99": tails[2][0],
-        "expected_shortfall": tails[1][1],
-        "sharpe_ratio": ratios.annualised_ratio(excess, downside=False),
-        "sortino_ratio": ratios.annualised_ratio(excess, downside=True),
-        "max_drawdown": summary.max_drawdown,
-        "skewness": moments.skewness,
-        "kurtosis": moments.kurtosis,
-    }
-
-
-def _of_pair(portfolio: FloatArray, benchmark: Benchmark | None) -> tuple[float, float]:
-    if benchmark is None:
-        return math.nan, math.nan
-    matched = compound(portfolio, benchmark.starts, benchmark.stops)
-    return dependence.relate(matched, as_vector(benchmark.returns))
-
-
-def _reasons(
-    values: Mapping[str, float], observations: int, matched: Mapping[str, int], confidence: float
-) -> dict[str, str]:
-    undefined = [slug for slug, value in values.items() if math.isnan(value)]
-    return {
-        slug: too_few(tail.min_observations(confidence), observations)
-        if slug == "var"
-        else REGISTRY[slug].why_undefined(matched.get(slug, observations))
-        for slug in undefined
-    }
 
 
 def _why_incomplete(matrix: FloatArray, observations: int) -> str:
