@@ -8,9 +8,11 @@ from numpy.typing import ArrayLike
 
 from seawall.core.errors import InvalidError
 from seawall.quant.kernels import matrices, measures
-from seawall.quant.kernels.measures import MIN_PAIRS
 from seawall.quant.metrics.metric import Direction, Inference, Input, Metric, Unit
 from seawall.quant.types import FloatArray, as_vector
+
+MIN_PAIRS = measures.MIN_PAIRS
+"""Through two points there is always a line: they correlate perfectly whatever they are."""
 
 
 def beta(returns: ArrayLike, benchmark: ArrayLike) -> float:
