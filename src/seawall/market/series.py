@@ -82,6 +82,21 @@ SELECT min(time) FROM (
 ) versions
 """
 
+_DAILY_VOLUME = """
+SELECT sum(traded) AS traded, count(DISTINCT (time AT TIME ZONE 'UTC')::date) AS days
+FROM (
+    SELECT time, coalesce(quote_volume, volume * close) AS traded FROM candles
+    WHERE symbol_id = $1 AND timeframe = $2 AND ingested_at <= $5::timestamptz
+        AND time >= $3 AND time <= $4::timestamptz - make_interval(secs => $2::integer)
+    UNION ALL
+    SELECT time, coalesce(quote_volume, volume * close) FROM candle_revisions
+    WHERE symbol_id = $1 AND timeframe = $2 AND ingested_at <= $5::timestamptz
+        AND superseded_at > $5::timestamptz
+        AND time >= $3 AND time <= $4::timestamptz - make_interval(secs => $2::integer)
+) versions
+WHERE traded IS NOT NULL
+"""
+
 _INDEX_KNOWN = """
 SELECT EXISTS (
     SELECT FROM price_history WHERE asset_id = :asset_id AND ingested_at <= :known_at
@@ -190,6 +205,25 @@ async def first_close(
         {"symbol_id": symbol_id, "timeframe": timeframe.seconds, "known_at": known_at},
     )
     return found
+
+
+async def daily_volume(
+    session: AsyncSession,
+    symbol_id: int,
+    timeframe: Timeframe,
+    between: tuple[datetime, datetime],
+    known_at: datetime,
+) -> tuple[float, int] | None:
+    """Return the average volume of a day in the quote's money, and the days that it is of.
+
+    Of the candles that opened and closed between two instants, on the days that have one with a
+    volume; None where no day has.
+    """
+    connection = await raw_connection(session)
+    row = await connection.fetchrow(_DAILY_VOLUME, symbol_id, timeframe.seconds, *between, known_at)
+    if row is None or not row["days"]:
+        return None
+    return row["traded"] / row["days"], row["days"]
 
 
 async def is_index_known(session: AsyncSession, asset_id: int, known_at: datetime) -> bool:

@@ -6,14 +6,16 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, cast, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.money import plain
 from seawall.core.time import iso, parse_time
 from seawall.db.series import PORTFOLIO_RISK_METRICS, ensure_chunks
 from seawall.portfolios.tables import Portfolio
+from seawall.risk.scenarios.record import recovery_minutes, write_details
+from seawall.risk.scenarios.schemas import KeptStressTest, StressResult
 from seawall.risk.schemas import (
     FIGURES,
     CorrelationMatrix,
@@ -21,7 +23,7 @@ from seawall.risk.schemas import (
     RiskQuestion,
     RiskReport,
 )
-from seawall.risk.tables import PortfolioRiskMetrics
+from seawall.risk.tables import PortfolioRiskMetrics, StressTest
 
 
 async def add_report(session: AsyncSession, user_id: UUID, report: RiskReport) -> UUID:
@@ -147,4 +149,80 @@ def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
         benchmark_observations=details["benchmark_observations"],
         holdings=tuple(_unpack(each) for each in details["holdings"]),
         notes=tuple(details["notes"]),
+    )
+
+
+async def add_stress_test(session: AsyncSession, user_id: UUID, result: StressResult) -> UUID:
+    """Keep a stress test whose loss is known; return its id."""
+    statement = insert(StressTest).values(
+        user_id=user_id,
+        portfolio_id=result.portfolio_id,
+        scenario_name=result.scenario,
+        test_date=result.as_of,
+        portfolio_value=result.portfolio_value,
+        loss_amount=result.loss_usd,
+        loss_percentage=(result.loss or 0.0) * 100,
+        recovery_time_minutes=recovery_minutes(result),
+        risk_metrics=write_details(result) | {"known_at": iso(result.known_at)},
+    )
+    return (await session.scalars(statement.returning(StressTest.id))).one()
+
+
+async def find_stress_test(session: AsyncSession, stress_id: UUID) -> KeptStressTest | None:
+    """Return a kept stress test of a portfolio."""
+    query = select(StressTest).where(
+        StressTest.id == stress_id, StressTest.portfolio_id.is_not(None)
+    )
+    row = await session.scalar(query)
+    return None if row is None else _kept_test(row)
+
+
+async def find_newest_stress_test(
+    session: AsyncSession, portfolio_id: UUID, result: StressResult, as_of: datetime | None
+) -> KeptStressTest | None:
+    """Return the newest kept test of the same question; with an instant, of that one."""
+    query = (
+        select(StressTest)
+        .where(
+            StressTest.portfolio_id == portfolio_id,
+            StressTest.scenario_name == result.scenario,
+            StressTest.risk_metrics["question"] == cast(dict(result.question), JSONB),
+        )
+        .order_by(StressTest.test_date.desc(), StressTest.created_at.desc())
+        .limit(1)
+    )
+    row = await session.scalar(
+        query if as_of is None else query.where(StressTest.test_date == as_of)
+    )
+    return None if row is None else _kept_test(row)
+
+
+async def list_stress_tests(
+    session: AsyncSession, portfolio_id: UUID, limit: int
+) -> list[KeptStressTest]:
+    """Return a portfolio's kept stress tests, the newest instant first."""
+    rows = await session.scalars(
+        select(StressTest)
+        .where(StressTest.portfolio_id == portfolio_id)
+        .order_by(
+            StressTest.test_date.desc(), StressTest.created_at.desc(), StressTest.scenario_name
+        )
+        .limit(limit)
+    )
+    return [_kept_test(row) for row in rows]
+
+
+def _kept_test(row: StressTest) -> KeptStressTest:
+    assert row.portfolio_id is not None  # noqa: S101 - it was asked for
+    return KeptStressTest(
+        id=row.id,
+        portfolio_id=row.portfolio_id,
+        scenario=row.scenario_name,
+        as_of=row.test_date,
+        portfolio_value=row.portfolio_value,
+        loss_usd=row.loss_amount,
+        loss_percentage=row.loss_percentage,
+        recovery_minutes=row.recovery_time_minutes,
+        details=row.risk_metrics,
+        created_at=row.created_at,
     )
