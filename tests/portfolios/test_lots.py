@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from seawall.core.errors import InvalidError
 from seawall.core.money import CONTEXT, QUANTUM, exact
-from seawall.portfolios.lots import LotBook
+from seawall.portfolios.lots import LotBook, leaving
 from seawall.portfolios.schemas import Lot, LotMethod
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -163,3 +164,31 @@ def test_no_method_takes_a_higher_basis_than_hifo(
     # One rounding a lot at most.
     highest = CONTEXT.add(removed[LotMethod.HIFO], QUANTUM)
     assert all(basis <= highest for basis in removed.values())
+
+
+@given(
+    st.lists(st.tuples(amounts, amounts), min_size=1, max_size=5),
+    st.fractions(0, 1),
+    st.sampled_from(list(LotMethod)),
+)
+def test_the_lots_that_would_leave_are_those_that_do(
+    lots: list[tuple[Decimal, Decimal]], share: Fraction, method: LotMethod
+) -> None:
+    held = book(method, *((str(quantity), str(basis)) for quantity, basis in lots))
+    with exact():
+        units = held.quantity / QUANTUM
+        wanted = Decimal(int(units * share.numerator) // share.denominator) * QUANTUM
+        parts = leaving(held.queue(), wanted)
+        assert sum(part.quantity for part in parts) == wanted
+        before = {lot.acquired: lot for lot in held.lots()}
+        assert sum(part.cost_basis for part in parts) == held.remove(wanted)
+        after = {lot.acquired: lot for lot in held.lots()}
+        for part in parts:
+            left = after.get(part.acquired)
+            remains = left.cost_basis if left else 0
+            assert before[part.acquired].cost_basis - remains == part.cost_basis
+
+
+def test_more_than_the_lots_hold_cannot_leave() -> None:
+    with pytest.raises(InvalidError, match="than the lots hold"):
+        leaving((), Decimal(1))

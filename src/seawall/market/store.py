@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import exists, or_, select, text, update
@@ -87,6 +88,18 @@ class SymbolRecord:
     exchange: str
     base: AssetRecord
     quote: AssetRecord
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRules:
+    """What a pair's exchange asks of the size of an order; None where it is not known.
+
+    Sizes are quantities of the base, and the precision is decimal places of them.
+    """
+
+    least: Decimal | None = None
+    most: Decimal | None = None
+    places: int | None = None
 
 
 def _facts(asset: type[Asset] = Asset) -> tuple[InstrumentedAttribute[Any], ...]:
@@ -210,6 +223,18 @@ async def list_symbols_of(
         SymbolRecord(row[0], row[1], row[2], AssetRecord(*row[3:7]), AssetRecord(*row[7:]))
         for row in rows
     ]
+
+
+async def read_order_rules(
+    session: AsyncSession, symbol_ids: Sequence[int]
+) -> dict[int, OrderRules]:
+    """Return what each of these pairs asks of the size of an order, by the pair's id."""
+    rows = await session.execute(
+        select(
+            Symbol.id, Symbol.min_order_size, Symbol.max_order_size, Symbol.quantity_precision
+        ).where(Symbol.id.in_(symbol_ids))
+    )
+    return {row.id: OrderRules(*row[1:]) for row in rows}
 
 
 async def neighbours(

@@ -1,6 +1,7 @@
 """Tax lots of one asset: what was paid for what is held, and which part of it leaves first."""
 
 import heapq
+from collections.abc import Sequence
 from decimal import Decimal
 
 from seawall.core.errors import InvalidError
@@ -91,6 +92,28 @@ class LotBook:
         rest = Lot(lot.acquired, lot.quantity - wanted, lot.cost_basis - share, lot.opening)
         self._heap[0] = (rank, order, rest)
         return wanted, share
+
+
+def leaving(queue: Sequence[Lot], quantity: Decimal) -> tuple[Lot, ...]:
+    """Tell which parts of lots leave with a quantity, of lots in the order in which they leave.
+
+    Together they have the basis that `LotBook.remove` returns.
+
+    Raises:
+        InvalidError: there is less.
+    """
+    parts, wanted = [], quantity
+    with exact():
+        for lot in queue:
+            if not wanted:
+                break
+            taken = min(wanted, lot.quantity)
+            basis = lot.cost_basis if taken == lot.quantity else _share(lot, taken)
+            parts.append(Lot(lot.acquired, taken, basis, lot.opening))
+            wanted -= taken
+    if wanted:
+        raise InvalidError(f"{plain(wanted)} more is asked to leave than the lots hold.")
+    return tuple(parts)
 
 
 def _share(lot: Lot, quantity: Decimal) -> Decimal:

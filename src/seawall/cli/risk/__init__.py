@@ -2,10 +2,11 @@
 
 import typer
 
-from seawall.cli.risk import report, scenarios
+from seawall.cli.risk import optimize, report, scenarios
 
 app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
 app.command("report")(report.report)
 app.command("history")(report.history)
 app.command("recompute")(report.recompute)
 app.command("scenarios")(scenarios.scenarios)
+app.command("optimize")(optimize.optimize)

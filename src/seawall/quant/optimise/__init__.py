@@ -1,0 +1,1 @@
+"""Weights by a rule: of least variance, of equal risk, by clusters, of the smallest tail."""
