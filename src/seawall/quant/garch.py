@@ -58,7 +58,8 @@ def fit_garch(returns: ArrayLike) -> Garch:
     """Fit GARCH(1,1) to (T,) returns less their mean, within omega > 0, alpha, beta >= 0, sum < 1.
 
     Source: Bollerslev (1986), "Generalized Autoregressive Conditional Heteroskedasticity", Journal
-    of Econometrics 31(3); the error as in Bollerslev & Wooldridge (1992), Econometric Reviews 11(2).
+    of Econometrics 31(3); the error as in Bollerslev & Wooldridge (1992), Econometric
+    Reviews 11(2).
     """
     returns = as_vector(returns)
     if not np.isfinite(returns).all():
@@ -116,5 +117,6 @@ def _difference(shocks: FloatArray, point: FloatArray, which: int) -> float:
         moved = point.copy()
         moved[which] += sign * step
         omega, alpha, beta = moved[0], moved[1] * moved[2], moved[1] * (1 - moved[2])
-        forecasts.append(variance.garch_variances(shocks, omega, alpha, beta, 1.0)[-1])
-    return float(forecasts[0] - forecasts[1]) / (2 * step)
+        variances = variance.garch_variances(shocks, omega, alpha, beta, 1.0)
+        forecasts.append(float(variances[-1]))
+    return (forecasts[0] - forecasts[1]) / float(2 * step)

@@ -50,9 +50,7 @@ def ewma_variances(returns: FloatArray, decay: float) -> FloatArray:
 
 
 @compiled
-def garch_loss(
-    shocks: FloatArray, omega: float, alpha: float, beta: float, start: float
-) -> float:
+def garch_loss(shocks: FloatArray, omega: float, alpha: float, beta: float, start: float) -> float:
     """Minus the normal log likelihood of (T,) shocks."""
     loss = shocks.size * _HALF_LOG_2PI
     variance = omega + (alpha + beta) * start
@@ -64,9 +62,7 @@ def garch_loss(
 
 
 @compiled
-def garch_scores(
-    shocks: FloatArray, point: FloatArray, start: float, scores: FloatArray
-) -> float:
+def garch_scores(shocks: FloatArray, point: FloatArray, start: float, scores: FloatArray) -> float:
     """Minus the log likelihood of (T,) shocks at (omega, alpha + beta, share of alpha).
 
     Fills `scores` (3, 7): its gradient, expected information, and the outer product of the days'.
@@ -163,50 +159,62 @@ def _aim(point: FloatArray, scores: FloatArray, system: FloatArray) -> None:
 
 
 @compiled
+def _direct(
+    shocks: FloatArray, point: FloatArray, scores: FloatArray, system: FloatArray, step: int
+) -> float:
+    """Set up the system of a step, by Newton after the first dozen where the likelihood is concave.
+
+    What the step itself expects to gain: the square of its length in deviations. NaN without one.
+    """
+    rows, move = np.empty((3, 4)), np.empty(3)
+    newton = step >= _SCORING_STEPS
+    if newton:
+        _curve(shocks, point, scores, system)
+        _aim(point, scores, system)
+    if not newton or not _solve(system, rows, move):
+        for i in range(3):
+            for j in range(3):
+                system[i, j] = scores[i, INFORMATION + j]
+        _aim(point, scores, system)
+        if not _solve(system, rows, move):
+            return math.nan
+    return float(system[0, 3] * move[0] + system[1, 3] * move[1] + system[2, 3] * move[2])
+
+
+@compiled
+def _move(system: FloatArray, damping: float, point: FloatArray, moved: FloatArray) -> None:
+    """Take a damped step within the bounds."""
+    rows, move = np.empty((3, 4)), np.empty(3)
+    for i in range(3):
+        system[i, i] *= 1.0 + damping
+    _solve(system, rows, move)
+    for i in range(3):
+        moved[i] = min(max(point[i] + move[i], _LOW[i]), _HIGH[i])
+
+
+@compiled
 def _climb(shocks: FloatArray, point: FloatArray, steps: int) -> tuple[float, bool]:
     """Move a point, in place, to the nearest maximum of the likelihood within the bounds.
 
-    Damped as Levenberg and Marquardt do; by Fisher scoring first, then by Newton's steps wherever
-    the likelihood is concave. Minus the likelihood there, and whether that is a maximum.
+    Damped as Levenberg and Marquardt do; by Fisher scoring first, then by Newton's steps. Minus the
+    likelihood there, and whether that is a maximum.
     """
     scores, tried, system = np.empty((3, 7)), np.empty((3, 7)), np.empty((3, 4))
-    trial, move, rows = np.empty(3), np.empty(3), np.empty((3, 4))
-    damping = 1e-3
+    trial, damping = np.empty(3), 1e-3
     loss = garch_scores(shocks, point, 1.0, scores)
     for step in range(steps):
-        concave = False
-        if step >= _SCORING_STEPS:
-            _curve(shocks, point, scores, system)
-            _aim(point, scores, system)
-            concave = _solve(system, rows, move)
-        if not concave:
-            for i in range(3):
-                for j in range(3):
-                    system[i, j] = scores[i, INFORMATION + j]
-            _aim(point, scores, system)
-            if not _solve(system, rows, move):
-                break
-        # What the step itself expects to gain: the square of its length in deviations.
-        if system[0, 3] * move[0] + system[1, 3] * move[1] + system[2, 3] * move[2] < (
-            _ARRIVED * shocks.size
-        ):
-            return loss, True
-        for i in range(3):
-            system[i, i] *= 1.0 + damping
-        _solve(system, rows, move)
-        for i in range(3):
-            trial[i] = min(max(point[i] + move[i], _LOW[i]), _HIGH[i])
+        gain = _direct(shocks, point, scores, system, step)
+        if not gain >= _ARRIVED * shocks.size or damping > _MOST_DAMPING:
+            return loss, gain < _ARRIVED * shocks.size
+        _move(system, damping, point, trial)
         lower = garch_scores(shocks, trial, 1.0, tried)
         if lower <= loss + _ROUNDING * abs(loss):
             _copy(tried, scores)
             for i in range(3):
                 point[i] = trial[i]
-            loss = lower
-            damping = max(damping * 0.2, 1e-12)
-        elif damping < _MOST_DAMPING:
-            damping *= 5.0
+            loss, damping = lower, max(damping * 0.2, 1e-12)
         else:
-            break
+            damping *= 5.0
     return loss, False
 
 

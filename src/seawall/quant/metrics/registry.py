@@ -22,12 +22,13 @@ from seawall.quant.metrics import (
     returns,
     skill,
     tail,
+    volatility,
 )
 from seawall.quant.metrics.metric import Metric
 
 FAMILIES: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
     {
-        "Return and volatility": returns.METRICS,
+        "Return and volatility": (*returns.METRICS, *volatility.METRICS),
         "Drawdown": drawdown.METRICS,
         "Tail": tail.METRICS,
         "Return for risk": ratios.METRICS,
