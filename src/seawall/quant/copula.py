@@ -37,8 +37,9 @@ def fit_t_copula(returns: FloatArray) -> TCopula:
     """Fit a t copula to (T, N) returns, of which every column varies.
 
     Correlations are sin(pi / 2 * tau) of Kendall's tau-b; where these are not positive
-    semi-definite, the nearest matrix that is one is taken (Higham, 2002). The degrees of freedom are the likeliest at the ranks; assets that others determine,
-    such as one held twice, are left out of the likelihood.
+    semi-definite, the nearest matrix that is one is taken (Higham, 2002). The degrees of freedom
+    are the likeliest at the ranks; assets that others determine, such as one held twice, are left
+    out of the likelihood.
 
     Source: Demarta & McNeil (2005), "The t Copula and Related Copulas", International Statistical
     Review 73(1).
