@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def simulated(seed: int, size: int = 365, alpha: float = 0.1, beta: float = 0.85
     return returns[200:] + 0.001
 
 
-def peers(fit: Garch, returns: FloatArray, **options: object) -> object:
+def peers(fit: Garch, returns: FloatArray, **options: object) -> Any:
     """Fit the model of arch to the same shocks, in unit variance, after the same first day."""
     scale = math.sqrt(fit.start)
     model = arch_model((returns - returns.mean()) / scale, mean="Zero", rescale=False)
