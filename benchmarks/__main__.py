@@ -20,6 +20,7 @@ MODULES = {
     "query-targets": "query_targets",
     "risk-one": "risk_one",
     "rls-overhead": "rls_overhead",
+    "tick-to-risk": "tick_to_risk",
 }
 """Which module measures which benchmarks, each in its function of the same name."""
 

@@ -24,7 +24,7 @@ DOMAINS = {
     "risk": ("risk",),
     "learning": ("learning", "insights"),
     "alerts": ("alerts",),
-    "operations": ("ops",),
+    "operations": ("ops", "jobs"),
 }
 """The packages whose tables stand on one page."""
 SHORT_TYPES = {"timestamp with time zone": "timestamptz"}

@@ -24,6 +24,7 @@ AS_OWNER = {
     "public_portfolio": PUBLISHED,
     "public_holdings": PUBLISHED,
     "list_public_portfolios": PUBLISHED,
+    "defer_job": "the application may queue a job, and neither read nor change what is queued",
     "ensure_chunks": SERIES_KEEPING,
     "announce_change": SERIES_KEEPING,
     "note_change": SERIES_KEEPING,

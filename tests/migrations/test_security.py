@@ -88,16 +88,23 @@ MAY = {
     "risk_limits": "SELECT INSERT UPDATE",
     "risk_events": "SELECT INSERT UPDATE",
     "stress_tests": "SELECT INSERT",
+    "job_failures": "",
+    "measured_midnights": "",
     "series": "SELECT",
     "rollups": "SELECT",
     "series_changes": "",
     "alembic_version": "SELECT",
 }
 # Workers may do the same, and what is their job alone.
-WORKERS_MAY = MAY | dict.fromkeys(("backups", "restore_drills"), "SELECT INSERT UPDATE")
+WORKERS_MAY = (
+    MAY
+    | dict.fromkeys(("backups", "restore_drills"), "SELECT INSERT UPDATE")
+    | dict.fromkeys(("job_failures", "measured_midnights"), "SELECT INSERT")
+)
 MAY_CALL = {
     "announce_change",
     "current_user_id",
+    "defer_job",
     "ensure_chunks",
     "find_api_key",
     "find_one_time_token",

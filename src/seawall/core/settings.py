@@ -101,6 +101,23 @@ class ArchiveSettings(BaseModel):
     )
 
 
+class WorkerSettings(BaseModel):
+    """The worker, which works the queue of jobs off."""
+
+    concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=2, description="How many jobs a worker runs at once."
+    )
+    silent_seconds: Annotated[float, Field(ge=1)] = Field(
+        default=60,
+        description="After how many seconds without a sign of life a worker counts as dead, and"
+        " its jobs are given to another.",
+    )
+    grace_seconds: Annotated[float, Field(ge=0)] = Field(
+        default=30,
+        description="How many seconds a running job may go on after its worker was told to stop.",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set, read once where a program begins."""
 
@@ -122,6 +139,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = Field(default_factory=CacheSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
 
 
 def load_settings() -> Settings:

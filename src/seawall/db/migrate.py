@@ -272,6 +272,8 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
     connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {APP_ROLE}")
     for role in (APP_ROLE, OWNER_ROLE):
         connection.exec_driver_sql(f"GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role}")
+    # The queue's tables lie in a schema apart.
+    connection.exec_driver_sql(f"GRANT CREATE ON DATABASE {database} TO {OWNER_ROLE}")
     connection.commit()
 
 

@@ -33,6 +33,18 @@ async def transaction(engine: AsyncEngine, user_id: UUID) -> AsyncIterator[Async
                 connection.bound_user = None
 
 
+@asynccontextmanager
+async def unbound_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """Open one transaction as nobody: no user's rows are seen in it, but through doors.
+
+    Raises:
+        SeawallError: the database's own errors, each as the family it belongs to.
+    """
+    with translated():
+        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+
 async def raw_connection(session: AsyncSession) -> TenantConnection:
     """Return the asyncpg connection under a session, in the session's transaction."""
     driver = await _driver(session)

@@ -9,6 +9,7 @@ from seawall.core.errors import InvalidError
 from seawall.db.bulk import Records, instant
 from seawall.db.locks import clock, lock_prices
 from seawall.db.merge import merge
+from seawall.jobs.defer import defer
 from seawall.market import catalog, coverage, store
 from seawall.market.gaps import Gaps, SeriesKey
 from seawall.market.schemas import Gap, ImportResult, ParsedFile, SeriesKind
@@ -75,6 +76,8 @@ async def _write(
     stamp = await clock(session)
     merged = await merge(session, store.KEYED[key.kind], key.subject, records, stamp)
     gaps = await coverage.record(session, key, merged.times, merged.inserted, stamp)
+    if key.kind is SeriesKind.CANDLES and merged.inserted + merged.updated:
+        await _announce(session, records, key, result.symbol.partition("/")[0])
     return replace(
         result,
         inserted=merged.inserted,
@@ -86,6 +89,15 @@ async def _write(
         gap_count=len(gaps),
         missing=int(gaps["missing"].sum()),
     )
+
+
+async def _announce(session: AsyncSession, records: Records, key: SeriesKey, asset: str) -> None:
+    """Queue what new prices of an asset are news to, by the names that others answer to."""
+    assert key.timeframe is not None  # noqa: S101 - candles have one
+    await defer(session, "risk.remeasure", key=asset, urgency=1, assets=[asset])
+    closes = records["time"] + np.timedelta64(key.timeframe.seconds, "s")
+    if (closes.astype("<M8[D]") == closes).any():
+        await defer(session, "risk.measure_assets", key=asset, assets=[asset])
 
 
 def _longest(gaps: Gaps) -> tuple[Gap, ...]:

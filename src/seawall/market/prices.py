@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.db.bulk import Records
 from seawall.market import series, store
+from seawall.market.catalog import INDEX
 from seawall.market.pairs import USD_STABLECOINS
 from seawall.market.schemas import Timeframe
 from seawall.market.store import AssetRecord, SymbolRecord
@@ -97,11 +98,7 @@ async def read_prices(
 
     At each of `moments`, and daily between two `midnights` where closes are wanted.
     """
-    pairs = [
-        pair
-        for pair in await store.list_symbols_of(session, [asset.id for asset in assets])
-        if pair.quote.symbol == USD or pair.quote.symbol in USD_STABLECOINS
-    ]
+    pairs = await _pairs_of(session, assets)
     timeframes = await series.timeframes_of(session, [pair.id for pair in pairs])
     found: dict[str, list[PairPrices]] = {asset.symbol: [] for asset in assets}
     for pair in pairs:
@@ -112,6 +109,38 @@ async def read_prices(
             closes = await reader.closes(midnights)
             found[pair.base.symbol].append(PairPrices(pair, since, at, closes))
     return {asset: AssetPrices(asset, tuple(known)) for asset, known in found.items()}
+
+
+async def find_span(session: AsyncSession, asset: AssetRecord) -> tuple[datetime, datetime] | None:
+    """Return from when to when candles that can tell a daily close of an asset are held."""
+    pairs = await _pairs_of(session, [asset])
+    return await series.span_of(session, [pair.id for pair in pairs])
+
+
+async def read_stamps(
+    session: AsyncSession, asset: AssetRecord, midnights: tuple[datetime, datetime]
+) -> list[Records]:
+    """Return when the daily closes of an asset or index between two midnights were taken in.
+
+    Shapes: for each series of them, records as of `series.daily_stamps`.
+    """
+    if asset.kind == INDEX:
+        return [await series.index_stamps(session, asset.id, midnights)]
+    pairs = await _pairs_of(session, [asset])
+    timeframes = await series.timeframes_of(session, [pair.id for pair in pairs])
+    return [
+        await series.daily_stamps(session, symbol_id, timeframe, midnights)
+        for symbol_id, known in timeframes.items()
+        for timeframe in known
+    ]
+
+
+async def _pairs_of(session: AsyncSession, assets: Sequence[AssetRecord]) -> list[SymbolRecord]:
+    return [
+        pair
+        for pair in await store.list_symbols_of(session, [asset.id for asset in assets])
+        if pair.quote.symbol == USD or pair.quote.symbol in USD_STABLECOINS
+    ]
 
 
 @dataclass(frozen=True, slots=True)

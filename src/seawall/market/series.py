@@ -8,7 +8,7 @@ bound: it reads what is held now.
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.db import bulk
@@ -18,6 +18,7 @@ from seawall.market.schemas import LatestPrice, LatestQuote, SeriesKind, Timefra
 from seawall.market.tables import DataCoverage
 
 CLOSES = (Column("known", "<M8[us]"), Column("close", "<f8"))
+STAMPS = (Column("known", "<M8[us]"), Column("ingested_at", "<M8[us]"))
 CLOSES_DTYPE = bulk.record_dtype(CLOSES)
 PRICES = (
     Column("time", "<M8[us]"),
@@ -48,6 +49,20 @@ CROSS JOIN LATERAL (
 ) versions
 ORDER BY known
 """  # noqa: S608 - the only text put in is conditions on parameters
+
+_DAILY_STAMPS = """
+SELECT known, ingested_at
+FROM generate_series($3::timestamptz, $4::timestamptz, interval '1 day') AS known
+CROSS JOIN LATERAL (
+    SELECT ingested_at FROM candles WHERE symbol_id = $1 AND timeframe = $2
+        AND time = known - make_interval(secs => $2::integer)
+) held
+"""
+
+_INDEX_STAMPS = """
+SELECT time AS known, ingested_at FROM price_history
+WHERE asset_id = $1 AND time BETWEEN $2::timestamptz AND $3::timestamptz
+"""
 
 # The newest of each table first: sorting the two together would read all that came before.
 _LAST_CLOSES = """
@@ -162,6 +177,25 @@ async def timeframes_of(
     return found
 
 
+async def span_of(
+    session: AsyncSession, symbol_ids: Iterable[int]
+) -> tuple[datetime, datetime] | None:
+    """Return the first and last close of the candles of a day or less that are held of pairs."""
+    length = func.make_interval(0, 0, 0, 0, 0, 0, DataCoverage.timeframe)
+    rows = await session.execute(
+        select(DataCoverage.first_time + length, DataCoverage.last_time + length).where(
+            DataCoverage.kind == SeriesKind.CANDLES,
+            DataCoverage.rows > 0,
+            DataCoverage.symbol_id.in_(list(symbol_ids)),
+            86_400 % DataCoverage.timeframe == 0,
+        )
+    )
+    held = [(first, last) for first, last in rows]
+    if not held:
+        return None
+    return min(first for first, _ in held), max(last for _, last in held)
+
+
 async def daily_closes(
     session: AsyncSession,
     symbol_id: int,
@@ -176,6 +210,28 @@ async def daily_closes(
     connection = await raw_connection(session)
     arguments = (symbol_id, timeframe.seconds, *midnights, known_at)
     return await bulk.read(connection, _DAILY_CLOSES, CLOSES, *arguments)
+
+
+async def daily_stamps(
+    session: AsyncSession,
+    symbol_id: int,
+    timeframe: Timeframe,
+    midnights: tuple[datetime, datetime],
+) -> Records:
+    """Return when the closes of a timeframe at the midnights between two were taken in.
+
+    Shapes: (n,) records of `known`, the midnight, and `ingested_at`, of the version held now.
+    """
+    connection = await raw_connection(session)
+    arguments = (symbol_id, timeframe.seconds, *midnights)
+    return await bulk.read(connection, _DAILY_STAMPS, STAMPS, *arguments)
+
+
+async def index_stamps(
+    session: AsyncSession, asset_id: int, between: tuple[datetime, datetime]
+) -> Records:
+    """Return when an index' daily closes between two instants were taken in, as `daily_stamps`."""
+    return await bulk.read(await raw_connection(session), _INDEX_STAMPS, STAMPS, asset_id, *between)
 
 
 async def last_closes(

@@ -16,7 +16,7 @@ from seawall.db import series as chunks
 from seawall.db.bulk import Column
 from seawall.db.merge import KeyedSeries
 from seawall.market.schemas import SeriesKind
-from seawall.market.tables import SEARCHED, Asset, Exchange, Symbol
+from seawall.market.tables import SEARCHED, Asset, DataCoverage, Exchange, Symbol
 
 TIME = Column("time", "<M8[us]")
 _SYMBOL = Column("symbol_id", "<i4")
@@ -134,6 +134,19 @@ async def find_chains(session: AsyncSession, symbols: Iterable[str]) -> dict[str
         )
     )
     return {row.symbol: row.blockchain for row in rows}
+
+
+async def list_priced(session: AsyncSession) -> list[str]:
+    """Return the symbols of the assets that a pair with candles prices, in order."""
+    query = (
+        select(Asset.symbol)
+        .distinct()
+        .join(Symbol, Symbol.base_asset_id == Asset.id)
+        .join(DataCoverage, DataCoverage.symbol_id == Symbol.id)
+        .where(DataCoverage.kind == SeriesKind.CANDLES, DataCoverage.rows > 0)
+        .order_by(Asset.symbol)
+    )
+    return list(await session.scalars(query))
 
 
 async def search_assets(session: AsyncSession, words: str, limit: int = 20) -> list[AssetRecord]:

@@ -6,6 +6,13 @@ from seawall.db.engine import APP_ROLE, OWNER_ROLE
 from seawall.db.series import Series
 
 
+def run_script(sql: str) -> None:
+    """Run several statements of a file as they stand, in the migration's transaction."""
+    driver = op.get_bind().connection.dbapi_connection
+    assert driver is not None  # noqa: S101 - the migration runs on it
+    driver.run_async(lambda connection: connection.execute(sql))
+
+
 def grant(table: str, *privileges: str) -> None:
     """Let the application do no more than this with a table."""
     op.execute(f"GRANT {', '.join(privileges)} ON {table} TO {APP_ROLE}")

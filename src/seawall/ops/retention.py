@@ -150,6 +150,7 @@ POLICY: tuple[Rule, ...] = (
     Rule("idempotency_keys", "idempotency_keys", _days(1), _days(1), time="expires_at"),
     Rule("notifications", "notifications", _days(90), _days(90), time="created_at", archived=True),
     Rule("system_logs", "system_logs", YEAR, YEAR),
+    Rule("job_failures", "job_failures", _days(90), _days(90), time="failed_at"),
     _forever("audit_logs"),
     _forever("transactions", "transaction_date"),
     _forever("ledger_entries", "created_at"),

@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.db.locks import clock
+from seawall.jobs.defer import defer
 from seawall.market import catalog
 from seawall.portfolios import store
 from seawall.portfolios.importers.csv import check_history
@@ -52,3 +53,11 @@ async def _record(
     stamp = await clock(session)
     await store.add_transactions(session, portfolio, checked.rows, asset_ids, stamp)
     await project_holdings(session, portfolio.id, stamp, checked.state)
+    if checked.rows:
+        await defer(
+            session,
+            "risk.report_portfolio",
+            key=str(portfolio.id),
+            user=portfolio.user_id,
+            portfolio=portfolio.id,
+        )

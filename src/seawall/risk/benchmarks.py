@@ -30,17 +30,22 @@ async def read_benchmarks(
     found: dict[str, FloatArray] = {}
     for symbol, asset in known.items():
         if asset.kind == INDEX:
-            if await series.is_index_known(session, asset.id, known_at):
-                found[symbol] = await _index_grid(session, asset, window, known_at)
+            if (grid := await read_index(session, asset, window, known_at)) is not None:
+                found[symbol] = grid
         elif (pair := prices[symbol].best(window.end)) is not None:
             found[symbol] = window.grid(pair.closes)
     return found
 
 
-async def _index_grid(
+async def read_index(
     session: AsyncSession, asset: AssetRecord, window: Window, known_at: datetime
-) -> FloatArray:
-    """Lay an index' closes on the days after which they are known, its trading days alone."""
+) -> FloatArray | None:
+    """Lay an index' closes on the days after which they are known, its trading days alone.
+
+    None when no close of it was known.
+    """
+    if not await series.is_index_known(session, asset.id, known_at):
+        return None
     closes = await series.index_closes(session, asset.id, window.midnights, known_at)
     grid = window.grid(closes)
     midnights = np.datetime64(to_micros(window.first), "us") + np.arange(

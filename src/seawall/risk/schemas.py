@@ -54,6 +54,44 @@ class RiskQuestion:
             )
 
 
+ASSET_FIGURES = (
+    "volatility",
+    "var_95",
+    "var_99",
+    "expected_shortfall",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "max_drawdown",
+    "beta",
+    "correlation_sp500",
+    "correlation_btc",
+    "skewness",
+    "kurtosis",
+    "downside_deviation",
+    "calmar_ratio",
+)
+"""The figures that are kept of an asset, by their slugs in the metrics registry."""
+ASSET_WINDOWS = (30, 90, 365)
+"""Of how many daily returns they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssetFigures:
+    """An asset's figures over the window that ends at the midnight `time`.
+
+    `figures` are keyed by `ASSET_FIGURES`; what cannot be estimated is None. Nothing that was
+    taken in after `known_at` was known to them.
+    """
+
+    asset: str
+    time: datetime
+    window: int
+    benchmark: str
+    observations: int
+    figures: Mapping[str, float | None]
+    known_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class PricedHolding:
     """A holding with the price that it was measured at, and how old that was."""

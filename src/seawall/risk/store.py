@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, cast, select
+from sqlalchemy import Row, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,7 +23,7 @@ from seawall.risk.schemas import (
     RiskQuestion,
     RiskReport,
 )
-from seawall.risk.tables import PortfolioRiskMetrics, StressTest
+from seawall.risk.tables import MeasuredMidnight, PortfolioRiskMetrics, StressTest
 
 
 async def add_report(session: AsyncSession, user_id: UUID, report: RiskReport) -> UUID:
@@ -226,3 +226,15 @@ def _kept_test(row: StressTest) -> KeptStressTest:
         details=row.risk_metrics,
         created_at=row.created_at,
     )
+
+
+async def newest_midnight(session: AsyncSession) -> datetime | None:
+    """Return the newest midnight as of which every portfolio was measured."""
+    found: datetime | None = await session.scalar(select(func.max(MeasuredMidnight.midnight)))
+    return found
+
+
+async def add_midnight(session: AsyncSession, midnight: datetime) -> None:
+    """Note that every portfolio was measured as of a midnight."""
+    statement = insert(MeasuredMidnight).values(midnight=midnight)
+    await session.execute(statement.on_conflict_do_nothing())

@@ -111,7 +111,8 @@ class RiskMetrics(Base):
 
     `var_95`, `var_99`, `expected_shortfall` (beyond `var_95`) and `max_drawdown` are fractions,
     positive for a loss; `beta` is against the benchmark. What cannot be estimated is null. A
-    measurement that revised prices change takes the place of the earlier one.
+    measurement that revised prices change takes the place of the earlier one. Nothing that was
+    taken in after `ingested_at` was known to it, so that it can be computed again.
     """
 
     __tablename__ = "risk_metrics"
@@ -151,6 +152,23 @@ class RiskMetrics(Base):
     skewness: Mapped[float | None]
     kurtosis: Mapped[float | None]
     ingested_at: Mapped[datetime]
+    downside_deviation: Mapped[float | None]
+    calmar_ratio: Mapped[float | None]
+
+
+class MeasuredMidnight(Base):
+    """A midnight as of which every portfolio was measured; those that lack are caught up with."""
+
+    __tablename__ = "measured_midnights"
+    __table_args__ = (
+        CheckConstraint(
+            "date_trunc('day', midnight, 'UTC') = midnight AND midnight <= measured_at",
+            name="midnight",
+        ),
+    )
+
+    midnight: Mapped[datetime] = mapped_column(primary_key=True)
+    measured_at: Mapped[CreatedAt]
 
 
 class AccountRiskMetrics(Base):

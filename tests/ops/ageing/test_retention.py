@@ -28,6 +28,7 @@ STATE = {
     *("assets", "exchanges", "symbols", "data_coverage", "data_gaps", "encryption_keys"),
     *("portfolios", "exchange_connections", "lots", "holdings", "trading_accounts"),
     *("strategies", "strategy_versions", "risk_limits", "alerts", "model_versions"),
+    "measured_midnights",
     # It throws out by itself what it learns least from.
     "experience_replay",
 }

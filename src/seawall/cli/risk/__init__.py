@@ -2,7 +2,7 @@
 
 import typer
 
-from seawall.cli.risk import optimize, report, scenarios
+from seawall.cli.risk import assets, optimize, report, scenarios
 
 app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
 app.command("report")(report.report)
@@ -10,3 +10,4 @@ app.command("history")(report.history)
 app.command("recompute")(report.recompute)
 app.command("scenarios")(scenarios.scenarios)
 app.command("optimize")(optimize.optimize)
+app.command("assets")(assets.assets)

@@ -1,0 +1,87 @@
+"""The tasks of risk: measuring again what new prices and transactions changed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from seawall.core.time import iso, parse_time
+from seawall.db.session import unbound_transaction, transaction
+from seawall.identity.store import list_users
+from seawall.jobs.crew import Given, Task
+from seawall.jobs.defer import defer
+from seawall.jobs.store import join
+from seawall.market.store import list_priced
+from seawall.portfolios.store import get_portfolio, list_assets, list_portfolios
+from seawall.risk import midnights, store
+from seawall.risk.assets.measure import measure_due
+from seawall.risk.report import report
+from seawall.risk.schemas import RiskQuestion
+
+REMEASURE, REPORT = "risk.remeasure", "risk.report_portfolio"
+MEASURE_ASSETS, MIDNIGHT, CATCH_UP = "risk.measure_assets", "risk.midnight", "risk.catch_up"
+
+
+async def remeasure(given: Given, *, assets: Sequence[str]) -> None:
+    """Measure the portfolios that hold any of these assets, and of all that wait by now."""
+    joined = await join(given.engine, given.job_id, REMEASURE, "assets")
+    await _remeasure(given, None, joined or assets)
+
+
+async def _remeasure(given: Given, as_of: datetime | None, assets: Sequence[str]) -> None:
+    async with unbound_transaction(given.engine) as session:
+        users = await list_users(session)
+    for user in users:
+        async with transaction(given.engine, user) as session:
+            for portfolio in await list_portfolios(session):
+                if not {*await list_assets(session, portfolio.id)}.isdisjoint(assets):
+                    await report(session, portfolio, as_of, RiskQuestion())
+
+
+async def report_portfolio(given: Given, *, user: str, portfolio: str) -> None:
+    """Measure one portfolio of one user."""
+    async with transaction(given.engine, UUID(user)) as session:
+        found = await get_portfolio(session, UUID(portfolio))
+        await report(session, found, None, RiskQuestion())
+
+
+async def measure_assets(given: Given, *, assets: Sequence[str]) -> None:
+    """Measure these assets, and those that wait by now, at every midnight that is due."""
+    joined = await join(given.engine, given.job_id, MEASURE_ASSETS, "assets")
+    for symbol in joined or assets:
+        left = 1
+        while left:
+            async with unbound_transaction(given.engine) as session:
+                left = await measure_due(session, symbol)
+
+
+async def measure_midnight(given: Given, *, midnight: str) -> None:
+    """Measure every portfolio as of a midnight that is over."""
+    as_of = parse_time(midnight)
+    async with unbound_transaction(given.engine) as session:
+        priced = await list_priced(session)
+    await _remeasure(given, as_of, priced)
+    async with unbound_transaction(given.engine) as session:
+        await store.add_midnight(session, as_of)
+
+
+async def catch_up(given: Given) -> None:
+    """Queue what was missed: midnights without measurement, assets, portfolios at new prices."""
+    async with unbound_transaction(given.engine) as session:
+        missed = await midnights.find_missed(session)
+        priced = await list_priced(session)
+        for midnight in missed:
+            when = iso(midnight)
+            await defer(session, MIDNIGHT, key=when, midnight=when)
+        if priced:
+            await defer(session, MEASURE_ASSETS, key="", assets=priced)
+        if priced and missed:
+            await defer(session, REMEASURE, key="", assets=priced)
+
+
+TASKS = (
+    Task(REMEASURE, remeasure),
+    Task(REPORT, report_portfolio),
+    Task(MEASURE_ASSETS, measure_assets),
+    Task(MIDNIGHT, measure_midnight),
+    Task(CATCH_UP, catch_up),
+)

@@ -1,0 +1,13 @@
+"""When work is due by itself: every schedule of the project, in UTC."""
+
+from seawall.jobs.crew import Schedule
+
+SCHEDULE = (
+    # Sources are given five minutes to bring the day's last prices.
+    Schedule("risk.catch_up", "5 0 * * *"),
+    Schedule("risk.catch_up", "35 * * * *"),
+    Schedule("market.maintain", "20 * * * *"),
+    Schedule("queue.tidy", "50 0 * * *"),
+)
+FIRST = ("risk.catch_up", "market.maintain")
+"""What a worker begins with: whatever was due while none ran."""
