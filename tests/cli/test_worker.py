@@ -58,7 +58,7 @@ def test_what_imports_queued_is_done_once(cli: Cli, prices: Path, transactions: 
     state = cli("worker", "status", "--json").document
     assert {each["state"] for each in state["tasks"]} == {"succeeded"}
     assert state["failures"] == []
-    history = cli("risk", "history", "Mine", "--json").document
+    history = cli("risk", "history", "Mine", "--json").document["reports"]
     # As of the last midnight, which was missed, and of now.
     assert len(history) >= 2
     measured = cli("risk", "assets", "btc", "--window", "30", "--json").document

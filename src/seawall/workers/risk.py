@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from seawall.core.time import iso, parse_time
-from seawall.db.session import unbound_transaction, transaction
+from seawall.db.session import transaction, unbound_transaction
 from seawall.identity.store import list_users
 from seawall.jobs.crew import Given, Task
 from seawall.jobs.defer import defer
