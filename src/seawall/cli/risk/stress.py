@@ -30,7 +30,7 @@ _FIGURES = {
     "expected_shortfall_before": ("expected shortfall before", output.percent),
     "expected_shortfall": ("then", output.percent),
     "observations": ("common returns", str),
-    "days_to_exit": ("days to sell all", lambda value: output.number(value, 2)),
+    "days_to_exit": ("days to sell all", lambda value: f"{value:,.2g}"),
     "slowest": ("slowest", str),
     "unsold_usd": ("USD unsold in time", lambda value: f"{value:,.2f}"),
     "distance": ("standard deviations", lambda value: output.number(value, 2)),
@@ -182,7 +182,7 @@ def print_history(found: "Sequence[KeptStressTest]", limit: int) -> None:
         minutes = each.recovery_minutes
         shown.add_row(
             output.day(each.as_of),
-            each.scenario,
+            str(each.details.get("title", each.scenario)),
             output.money(each.portfolio_value),
             output.percent(each.loss_percentage / 100, 1),
             output.money(each.loss_usd),

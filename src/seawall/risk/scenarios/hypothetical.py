@@ -6,12 +6,12 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.core.errors import InvalidError, NotFoundError
-from seawall.core.money import ZERO, exact, multiply
+from seawall.core.errors import InvalidError, NotFoundError, name_some
+from seawall.core.money import ZERO, divide, exact, multiply
 from seawall.market import store as market_store
 from seawall.market.prices import AssetPrices, read_prices
 from seawall.portfolios import store as portfolio_store
-from seawall.portfolios.schemas import HoldingRecord
+from seawall.portfolios.schemas import CASH, HoldingRecord
 from seawall.portfolios.valuation import as_decimal
 from seawall.quant.stress.factor import BetaFit
 from seawall.risk.benchmarks import BTC
@@ -55,7 +55,7 @@ async def check_shocks(session: AsyncSession, asked: Shocks) -> None:
             "The rest is to follow BTC, which has no shock.", hint="Add one: --shock BTC=-40%."
         )
     named = {each for each in given if each != ALL and not each.startswith((KIND, CHAIN))}
-    lacking = named - set(await market_store.find_assets(session, named)) - {"USD"}
+    lacking = named - set(await market_store.find_assets(session, named)) - {CASH}
     if lacking:
         raise NotFoundError(
             f"There is no asset {', '.join(sorted(lacking))}.",
@@ -71,8 +71,9 @@ def shock_portfolio(subject: Subject, asked: Shocks) -> Outcome:
     touched = {_selector(subject, asset, shocks) for asset in subject.assets}
     idle = [selector for selector in shocks if selector not in touched]
     unused = [each for each in idle if not (each == BTC and asked.rest is Rest.BETA)]
+    written = [f"{selector} {shock * 100:+g} %" for selector, shock in asked.shocks]
     return Outcome(
-        title=asked.name,
+        title=f"{asked.name}: {name_some(written, 3)}",
         assets=assets,
         loss_usd=total_loss(assets),
         reasons={"recovery": _ONCE, **missing_reasons(assets, "too few returns for a beta")},
@@ -86,15 +87,15 @@ def _selector(subject: Subject, asset: str, shocks: Mapping[str, float]) -> str 
         asset,
         f"{CHAIN}{subject.chains.get(asset, '').lower()}",
         f"{KIND}{subject.kinds.get(asset, '')}",
-        ALL,
+        # Money is what is left when everything falls: only its own name or kind moves it.
+        *([] if asset == CASH else [ALL]),
     )
     return next((each for each in ordered if each in shocks), None)
 
 
 def _shocked(subject: Subject, asset: str, shocks: Mapping[str, float], rest: Rest) -> Move:
     selector = _selector(subject, asset, shocks)
-    # Money is what is left when everything else falls: only its own name or kind moves it.
-    if selector is not None and not (selector == ALL and asset == "USD"):
+    if selector is not None:
         return Move(shocks[selector], Source.GIVEN, {"selector": selector})
     beta: BetaFit = subject.betas[asset]
     if rest is Rest.NONE or subject.is_money(asset):
@@ -133,7 +134,7 @@ def break_peg(subject: Subject, asked: Depeg) -> Outcome:
     stable = [each for each in subject.assets if subject.kinds.get(each) == "stablecoin"]
     broken = [each for each in stable if asked.asset in {EVERY_STABLECOIN, each}]
     moves = {
-        asset: Move(asked.price / prices[asset] - 1, Source.GIVEN, {"price": asked.price})
+        asset: Move(_fall(prices[asset], asked.price), Source.GIVEN, {"price": asked.price})
         if asset in broken
         else Move(0.0, Source.STILL)
         for asset in subject.assets
@@ -156,6 +157,12 @@ def break_peg(subject: Subject, asked: Depeg) -> Outcome:
     )
 
 
+def _fall(current: float, price: float) -> float:
+    """Return the shock from one price to another, as exact as their decimals: 1 to 0.9 is -0.1."""
+    with exact():
+        return float(divide(as_decimal(price), as_decimal(current)) - 1)
+
+
 def _quoted_in(subject: Subject, stablecoins: set[str]) -> list[str]:
     found = []
     for asset in subject.assets:
@@ -167,7 +174,7 @@ def _quoted_in(subject: Subject, stablecoins: set[str]) -> list[str]:
 
 
 async def list_places(session: AsyncSession, subject: Subject) -> list[HoldingRecord]:
-    """Return what exchanges and wallets hold for the portfolio besides its ledger, as of now."""
+    """Return what exchanges report that they hold for the portfolio, as of now."""
     held = await portfolio_store.list_holdings(session, subject.valuation.portfolio.id)
     return [each for each in held if each.exchange_source != MANUAL]
 
@@ -200,7 +207,7 @@ async def default_of(session: AsyncSession, subject: Subject, asked: Default) ->
             total += value
             if each.exchange_source == asked.place:
                 lost[each.asset] = lost.get(each.asset, ZERO) + value
-    shock = -(1 - asked.recovery)
+    shock = _fall(1.0, asked.recovery)
     assets = tuple(
         AssetStress(
             asset,
@@ -213,7 +220,7 @@ async def default_of(session: AsyncSession, subject: Subject, asked: Default) ->
         )
         for asset, value in lost.items()
     )
-    whole = "" if not elsewhere else " Its value includes what exchanges and wallets report."
+    whole = "" if not elsewhere else " The value is the ledger's and what exchanges report."
     return Outcome(
         title=title,
         assets=assets,

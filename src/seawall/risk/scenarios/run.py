@@ -142,7 +142,8 @@ async def _outcome(
     if isinstance(scenario, Depeg):
         await check_depeg(session, scenario)
     if subject.reason:
-        return unknown(scenario.slug, subject.reason)
+        is_event = isinstance(scenario, Historical)
+        return unknown(get_event(scenario.slug).name if is_event else scenario.slug, subject.reason)
     if isinstance(scenario, Default):
         return await default_of(session, subject, scenario)
     if isinstance(scenario, Selling):

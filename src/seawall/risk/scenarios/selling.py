@@ -16,7 +16,7 @@ from seawall.portfolios.valuation import as_decimal
 from seawall.quant.stress.liquidity import days_to_exit, sold_within, square_root_impact
 from seawall.quant.types import FloatArray
 from seawall.risk.exposure import Window
-from seawall.risk.scenarios.outcome import Outcome, known, total_loss, unknown
+from seawall.risk.scenarios.outcome import Outcome, known, total_loss
 from seawall.risk.scenarios.schemas import AssetStress, Fact, Selling, Source
 from seawall.risk.scenarios.subject import Subject
 
@@ -61,9 +61,6 @@ async def read_volumes(session: AsyncSession, subject: Subject) -> dict[str, Vol
 def sell(subject: Subject, asked: Selling, volumes: Mapping[str, Volume]) -> Outcome:
     """Sell all that is held at a share of the daily volume; the loss is the slippage."""
     title = f"Selling at {asked.participation * 100:g} % of the volume for {asked.horizon:g} days"
-    owed = [asset for asset, value in subject.values.items() if value < 0]
-    if owed:
-        return unknown(title, f"what is owed is not sold: {', '.join(owed)}")
     values = np.array([float(value) for value in subject.values.values()])
     traded = np.array([_traded(subject, asset, volumes) for asset in subject.assets])
     deviations = np.array([subject.deviation(asset) for asset in subject.assets])
