@@ -26,6 +26,7 @@ from seawall.portfolios.schemas import (
     LotMethod,
     PortfolioRecord,
     PortfolioState,
+    Transaction,
 )
 
 LAST_DAY, LAST_WEEK = DAY, 7 * DAY
@@ -110,14 +111,16 @@ async def value_portfolio(
     *,
     midnights: tuple[datetime, datetime] | None = None,
     at_flows: bool = False,
+    also: Sequence[Transaction] = (),
 ) -> Valuation:
     """Value what a portfolio holds at an instant.
 
     Its prices are also those of a day and a week before. They cover the daily closes between two
-    `midnights`, and with `at_flows` the external flows, which `measure_performance` needs.
+    `midnights`, and with `at_flows` the external flows, which `measure_performance` needs. What is
+    in `also` counts as recorded, though it is not.
     """
     transactions = await store.list_transactions(session, portfolio.id, moment.known_at)
-    state = replay(transactions, method, moment.as_of)
+    state = replay([*transactions, *also], method, moment.as_of)
     as_of = moment.as_of
     moments = {as_of, as_of - LAST_DAY, as_of - LAST_WEEK}
     moments |= {flow.time for flow in state.flows if at_flows}

@@ -1,7 +1,7 @@
 """Measuring a portfolio: what it holds, at the prices known, in the figures of the registry."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.errors import NotFoundError
 from seawall.market.pairs import SP500
 from seawall.market.prices import USD
-from seawall.portfolios.schemas import PortfolioRecord
+from seawall.portfolios.schemas import PortfolioRecord, Transaction
 from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
 from seawall.quant.metrics.measure import Measures, measure
 from seawall.quant.metrics.registry import REGISTRY
@@ -43,12 +43,19 @@ async def measure_portfolio(
 
 
 async def value_for(
-    session: AsyncSession, portfolio: PortfolioRecord, moment: Moment, question: RiskQuestion
+    session: AsyncSession,
+    portfolio: PortfolioRecord,
+    moment: Moment,
+    question: RiskQuestion,
+    also: Sequence[Transaction] = (),
 ) -> Valuation:
-    """Value a portfolio by its own lot method, with the prices that the question is about."""
+    """Value a portfolio by its own lot method, with the prices that the question is about.
+
+    What is in `also` counts as recorded, though it is not.
+    """
     window = Window(moment.as_of, question.window)
     return await value_portfolio(
-        session, portfolio, moment, portfolio.lot_method, midnights=window.midnights
+        session, portfolio, moment, portfolio.lot_method, midnights=window.midnights, also=also
     )
 
 

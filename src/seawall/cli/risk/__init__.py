@@ -2,12 +2,13 @@
 
 import typer
 
-from seawall.cli.risk import assets, optimize, report, scenarios
+from seawall.cli.risk import assets, optimize, report, scenarios, whatif
 
 app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
 app.command("report")(report.report)
 app.command("history")(report.history)
 app.command("recompute")(report.recompute)
+app.command("whatif")(whatif.whatif)
 app.command("scenarios")(scenarios.scenarios)
 app.command("optimize")(optimize.optimize)
 app.command("assets")(assets.assets)

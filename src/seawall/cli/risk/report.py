@@ -1,6 +1,7 @@
 """`seawall risk report`, `history` and `recompute`: a portfolio's risk, and what was kept."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from seawall.cli.exits import CONFLICT
 from seawall.cli.output import Json, console, print_json, print_table, table
 from seawall.cli.risk.attribution import print_attribution
 from seawall.cli.risk.options import Name
+from seawall.cli.risk.page import write_page
 from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:
@@ -61,6 +63,10 @@ def report(
             metavar="asset|class|chain|exchange|strategy", help="Attribute to these instead."
         ),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a tear sheet too: one page that loads nothing."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a portfolio's risk, and keep the report.
@@ -74,7 +80,9 @@ def report(
 
     question = RiskQuestion(window, confidence, plain_name(benchmark))
     grouping = parse_grouping(by or "asset") if attribution or by is not None else None
-    made, parts = run(_report(name, as_of, question, grouping))
+    made, parts, page = run(_report(name, as_of, question, (grouping, html is not None)))
+    if html is not None and page is not None:
+        write_page(html, page)
     if as_json:
         print_json(document(made) | ({} if parts is None else {"attribution": parts}))
         return
@@ -84,20 +92,26 @@ def report(
 
 
 async def _report(
-    name: str, as_of: datetime | None, question: "RiskQuestion", by: "Grouping | None"
-) -> "tuple[RiskReport, RiskAttribution | None]":
+    name: str,
+    as_of: datetime | None,
+    question: "RiskQuestion",
+    also: "tuple[Grouping | None, bool]",
+) -> "tuple[RiskReport, RiskAttribution | None, str | None]":
+    """Make the report, and what is asked for besides: whose risk it is, and its page."""
     from seawall.portfolios.portfolios import get_portfolio
     from seawall.risk.attribution import attribute_portfolio
     from seawall.risk.report import moment_of
     from seawall.risk.report import report as measure
+    from seawall.risk.tearsheet.page import tear_sheet
 
+    by, paged = also
     async with open_session() as session:
         portfolio = await get_portfolio(session, name)
         made = await measure(session, portfolio, as_of, question)
-        if by is None:
-            return made, None
-        parts = await attribute_portfolio(session, portfolio, moment_of(made), question, by)
-        return made, parts
+        moment, parts = moment_of(made), None
+        if by is not None:
+            parts = await attribute_portfolio(session, portfolio, moment, question, by)
+        return made, parts, await tear_sheet(session, made) if paged else None
 
 
 def history(
@@ -217,11 +231,8 @@ def print_report(made: "RiskReport") -> None:
     )
     shown = table("Figure", ">Value", "~")
     shown.add_row("Total value", f"{output.money(made.total_value_usd)} USD", "")
-    for slug, title in TITLES.items():
-        value = made.figures[slug]
-        if slug == "value_at_risk" and question.confidence in {0.95, 0.99}:
-            continue
-        shown.add_row(_title(slug, title, question), _figure(slug, value), _remark(made, slug))
+    for slug, title in figure_titles(made):
+        shown.add_row(title, figure_text(slug, made.figures[slug]), _remark(made, slug))
     print_table(shown)
     screen.print()
     if made.holdings:
@@ -230,6 +241,16 @@ def print_report(made: "RiskReport") -> None:
     output.print_notes(screen, made.notes)
     if made.id is not None:
         screen.print(f"Kept as {made.id}")
+
+
+def figure_titles(made: "RiskReport") -> list[tuple[str, str]]:
+    """List the figures to show of a report, each with its name for people."""
+    asked_apart = made.question.confidence not in {0.95, 0.99}
+    return [
+        (slug, _title(slug, title, made.question))
+        for slug, title in TITLES.items()
+        if asked_apart or slug != "value_at_risk"
+    ]
 
 
 def _title(slug: str, title: str, question: "RiskQuestion") -> str:
@@ -242,7 +263,8 @@ def _title(slug: str, title: str, question: "RiskQuestion") -> str:
             return title
 
 
-def _figure(slug: str, value: float | None) -> str:
+def figure_text(slug: str, value: float | None) -> str:
+    """Write a figure in its unit."""
     return output.percent(value) if slug in PERCENTAGES else output.number(value)
 
 

@@ -1,0 +1,86 @@
+"""Everything that a tear sheet shows, gathered for the moment of one kept report."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.core.time import DAY
+from seawall.market.prices import FRESH_FOR
+from seawall.portfolios.store import get_portfolio
+from seawall.quant.returns import weighted_returns
+from seawall.quant.types import FloatArray, IntArray
+from seawall.risk.attribution import Grouping, RiskAttribution, attribute_valued
+from seawall.risk.benchmarks import read_benchmarks
+from seawall.risk.exposure import Exposure, Window, expose
+from seawall.risk.measure import value_for
+from seawall.risk.report import moment_of
+from seawall.risk.schemas import PricedHolding, RiskReport
+from seawall.risk.tearsheet import store
+from seawall.risk.tearsheet.store import OpenBreach, StressResult
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The portfolio's returns (K,) and the window's days that they end on, counted from `start`.
+
+    `benchmark` holds its closes on the window's midnights, NaN where none is held; None without it.
+    """
+
+    start: datetime
+    rows: IntArray
+    returns: FloatArray
+    benchmark: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class TearSheet:
+    """A report with what it takes to draw it; all of it follows from the report's moment.
+
+    Stress tests and breaches are those that were stored by then.
+    """
+
+    report: RiskReport
+    history: History
+    by_asset: RiskAttribution
+    by_class: RiskAttribution
+    stress: tuple[StressResult, ...]
+    breaches: tuple[OpenBreach, ...]
+
+    @property
+    def stale(self) -> tuple[PricedHolding, ...]:
+        """The holdings whose prices are older than a fresh one may be, the oldest first."""
+        limit = FRESH_FOR.total_seconds()
+        found = [each for each in self.report.holdings if (each.price_age_seconds or 0) > limit]
+        return tuple(sorted(found, key=lambda each: (-(each.price_age_seconds or 0), each.asset)))
+
+
+async def gather(session: AsyncSession, report: RiskReport) -> TearSheet:
+    """Gather what a report's page shows, with no more knowledge than the report had."""
+    portfolio = await get_portfolio(session, report.portfolio_id)
+    moment, question = moment_of(report), report.question
+    valuation = await value_for(session, portfolio, moment, question)
+    window = Window(moment.as_of, question.window)
+    closes = await read_benchmarks(session, {question.benchmark}, window, moment.known_at)
+    exposure = expose(valuation, window)
+    return TearSheet(
+        report=report,
+        history=_history(window, exposure, closes.get(question.benchmark)),
+        by_asset=await attribute_valued(session, valuation, question, Grouping.ASSET),
+        by_class=await attribute_valued(session, valuation, question, Grouping.CLASS),
+        stress=tuple(await store.latest_stress_tests(session, portfolio.id, moment.as_of)),
+        breaches=tuple(await store.open_breaches(session, portfolio.id, moment.as_of)),
+    )
+
+
+def _history(window: Window, exposure: Exposure | None, benchmark: FloatArray | None) -> History:
+    if exposure is None:
+        return History(window.first, np.empty(0, np.int64), np.empty(0), benchmark)
+    returns = weighted_returns(exposure.history.returns, exposure.weights)
+    return History(window.first, exposure.history.rows, returns, benchmark)
+
+
+def day_of(history: History, row: float) -> datetime:
+    """Return the midnight of a row of the window's grid."""
+    return history.start + row * DAY
