@@ -29,7 +29,7 @@ class Scale:
         return self.start + part * (self.stop - self.start)
 
 
-def ticks(low: float, high: float, count: int = 4) -> list[float]:
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """List about so many round values between two."""
     span = high - low
     if not span > 0:

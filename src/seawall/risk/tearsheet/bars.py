@@ -9,7 +9,7 @@ from seawall.risk.tearsheet.axes import Scale
 from seawall.risk.tearsheet.lines import Words
 from seawall.risk.tearsheet.svg import WIDTH, Chart, drawing, element, line, words
 
-_NAMES, _RIGHT, _BAR, _GAP, _TOP = 84, 44, 9, 9, 4
+_NAMES, _RIGHT, _BAR, _GAP, _TOP = 84, 44, 10, 9, 4
 _LONGEST = 13
 _KINDS = (
     ("weight", "share of the value"),
@@ -65,7 +65,7 @@ def _bar(share: float | None, class_: str, across: Scale, y: float) -> list[Mark
         return [words("undefined", zero + 4, y + _BAR - 1.5)]
     end = across.at(share)
     x, wide = min(zero, end), max(abs(end - zero), 0.6)
-    text = f"{share:.1%}".replace("-", "\u2212")
+    text = f"{share:z.1%}".replace("-", "\u2212")
     return [
         element("rect", x=x, y=y, width=wide, height=_BAR - 1.5, class_=f"bar {class_}"),
         words(

@@ -20,7 +20,7 @@ from seawall.risk.tearsheet.curves import (
 )
 from seawall.risk.tearsheet.distribution import distribution_chart
 from seawall.risk.tearsheet.figures import number, percent
-from seawall.risk.tearsheet.gather import TearSheet
+from seawall.risk.tearsheet.gather import History, TearSheet
 from seawall.risk.tearsheet.lines import LineStyle, Series, Words, line_chart
 from seawall.risk.tearsheet.svg import Chart
 
@@ -51,6 +51,11 @@ def _lacking(sheet: TearSheet, needed: int = _FEWEST) -> str:
     return "" if have >= needed else f"needs at least {needed} daily returns, has {have}"
 
 
+def _span(history: History) -> tuple[float, float]:
+    """Return the first and the last day that every chart shows."""
+    return float(history.rows[0] - 1), float(history.rows[-1])
+
+
 def _growth(sheet: TearSheet) -> Chart:
     words = Words("growth", "Growth of 1 at current weights", "")
     if reason := _lacking(sheet):
@@ -75,7 +80,9 @@ def _growth(sheet: TearSheet) -> Chart:
         description=f"What 1 became, held at the weights of now. {ends}",
         caption=caption.strip(),
     )
-    return line_chart(described, history.start, series, LineStyle(_times_label, 1.0))
+    return line_chart(
+        described, history.start, series, LineStyle(_times_label, 1.0, _span(history))
+    )
 
 
 def _gaps(sheet: TearSheet) -> str:
@@ -104,7 +111,9 @@ def _drawdown(sheet: TearSheet) -> Chart:
         words, description=f"The fall from the last peak. {worst} {now}", caption=worst
     )
     series = [Series("below the last peak", "underwater", fallen, filled=True)]
-    return line_chart(described, history.start, series, LineStyle(percent_label, 0.0))
+    return line_chart(
+        described, history.start, series, LineStyle(percent_label, 0.0, _span(history))
+    )
 
 
 def _distribution(sheet: TearSheet) -> Chart:
@@ -151,7 +160,9 @@ def _rolling(sheet: TearSheet) -> Chart:
         Series(f"{length} days", f"rolling-{length}", curve) for length, curve in curves.items()
     ]
     described = replace(words, description=told, caption=_short(curves))
-    return line_chart(described, history.start, series, LineStyle(percent_label, 0.0))
+    return line_chart(
+        described, history.start, series, LineStyle(percent_label, 0.0, _span(history))
+    )
 
 
 def _is_drawn(curve: Curve) -> bool:

@@ -23,7 +23,7 @@ def distribution_chart(
     most = max(float(found.counts.max()), float(found.normal[:, 1].max(initial=0.0)))
     down = Scale(0, most * 1.04, _HEIGHT - _BOTTOM, _TOP)
     drawn = []
-    for value in ticks(0, most, 3):
+    for value in (each for each in ticks(0, most, 3) if each == round(each)):
         drawn.append(line(_LEFT, down.at(value), WIDTH - _RIGHT, down.at(value), "grid"))
         drawn.append(words(f"{value:g}", WIDTH - _RIGHT + 5, down.at(value) + 3))
     for count, left, right in zip(found.counts, found.edges, found.edges[1:], strict=False):

@@ -35,8 +35,9 @@ class Shown:
 
 
 def all_figures(report: RiskReport) -> tuple[Shown, ...]:
-    """Write every scalar figure of a report, in its order."""
-    return tuple(show(report, slug) for slug in report.figures)
+    """Write every scalar figure of a report, in its order, each once."""
+    repeated = {"value_at_risk"} if report.question.confidence in {0.95, 0.99} else set()
+    return tuple(show(report, slug) for slug in report.figures if slug not in repeated)
 
 
 def headlines(report: RiskReport) -> tuple[Shown, ...]:
@@ -81,12 +82,13 @@ def _remark(report: RiskReport, slug: str, value: float) -> str:
 
 def percent(value: float | None, digits: int = 2) -> str:
     """Write a fraction as a percentage, with a true minus."""
-    return UNDEFINED if value is None else f"{value:.{digits}%}".replace("-", MINUS)
+    # With a z, so that what rounds to zero has no sign.
+    return UNDEFINED if value is None else f"{value:z.{digits}%}".replace("-", MINUS)
 
 
 def number(value: float | Decimal | None, digits: int = _DIGITS) -> str:
     """Write a number with thousands and a true minus."""
-    return UNDEFINED if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
+    return UNDEFINED if value is None else f"{value:z,.{digits}f}".replace("-", MINUS)
 
 
 def price(value: float | None) -> str:

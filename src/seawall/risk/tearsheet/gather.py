@@ -6,7 +6,6 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.core.time import DAY
 from seawall.market.prices import FRESH_FOR
 from seawall.portfolios.store import get_portfolio
 from seawall.quant.returns import weighted_returns
@@ -79,8 +78,3 @@ def _history(window: Window, exposure: Exposure | None, benchmark: FloatArray | 
         return History(window.first, np.empty(0, np.int64), np.empty(0), benchmark)
     returns = weighted_returns(exposure.history.returns, exposure.weights)
     return History(window.first, exposure.history.rows, returns, benchmark)
-
-
-def day_of(history: History, row: float) -> datetime:
-    """Return the midnight of a row of the window's grid."""
-    return history.start + row * DAY

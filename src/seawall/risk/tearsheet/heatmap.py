@@ -55,4 +55,4 @@ def _cell(value: float | None) -> Cell:
         return Cell("\u2013", "none")
     step = round(abs(value) * _STEPS)
     sign = "p" if value >= 0 else "n"
-    return Cell(f"{value:.2f}".replace("-", "\u2212"), f"{sign}{step}")
+    return Cell(f"{value:z.2f}".replace("-", "\u2212"), f"{sign}{step}")

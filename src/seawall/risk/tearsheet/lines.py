@@ -30,10 +30,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class LineStyle:
-    """How a chart of curves is laid out: how values are written, and where the base line is."""
+    """How a chart of curves is laid out: how values are written, the base line, the days shown."""
 
     label: Callable[[float, float], str]
     base: float
+    days: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,10 @@ class Words:
 def line_chart(words_: Words, start: datetime, series: Sequence[Series], style: LineStyle) -> Chart:
     """Draw curves whose days are counted from `start`."""
     drawn = [each for each in series if np.count_nonzero(~np.isnan(each.curve.values)) > 1]
-    days = np.concatenate([each.curve.days for each in drawn])
     values = np.concatenate([each.curve.values for each in drawn])
     low, high = min(style.base, float(np.nanmin(values))), max(style.base, float(np.nanmax(values)))
     margin = (high - low) * 0.04 or 0.01
-    across = Scale(float(days.min()), float(days.max()), _LEFT, WIDTH - _RIGHT)
+    across = Scale(*style.days, _LEFT, WIDTH - _RIGHT)
     down = Scale(low - margin, high + margin, _HEIGHT - _BOTTOM, _TOP)
     return Chart(
         words_.key,
