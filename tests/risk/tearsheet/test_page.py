@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.identity.owner import OWNER_ID
@@ -165,8 +166,8 @@ async def test_stress_tests_and_broken_limits_are_of_the_moment(filled: AsyncSes
     await _make(filled, "Mine", "2024-01-03,buy,BTC,2,1000,4,")
     made = await _report(filled, "Mine")
     for days, loss in ((2, 30.0), (1, 25.0), (-1, 99.0)):
-        filled.add(
-            StressTest(
+        await filled.execute(
+            insert(StressTest).values(
                 portfolio_id=made.portfolio_id,
                 scenario_name="Crash <b>",
                 test_date=AS_OF - timedelta(days=days),
@@ -175,13 +176,12 @@ async def test_stress_tests_and_broken_limits_are_of_the_moment(filled: AsyncSes
                 loss_percentage=loss,
             )
         )
-    limit = RiskLimit(portfolio_id=made.portfolio_id, max_drawdown=0.1)
-    filled.add(limit)
-    await filled.flush()
+    limit = insert(RiskLimit).values(portfolio_id=made.portfolio_id, max_drawdown=0.1)
+    limit_id = await filled.scalar(limit.returning(RiskLimit.id))
     for days, level in ((3, "critical"), (-1, "info")):
-        filled.add(
-            RiskEvent(
-                limit_id=limit.id,
+        await filled.execute(
+            insert(RiskEvent).values(
+                limit_id=limit_id,
                 limit_name="max_drawdown",
                 event_type="limit_broken",
                 severity=level,
@@ -190,7 +190,6 @@ async def test_stress_tests_and_broken_limits_are_of_the_moment(filled: AsyncSes
                 resolved_at=AS_OF + timedelta(hours=1) if days > 0 else None,
             )
         )
-        await filled.flush()
     read = Strict(await tear_sheet(filled, made))
     assert "1 limit broken." in read.text
     assert "max drawdown, critical" in read.text

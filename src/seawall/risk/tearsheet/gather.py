@@ -17,7 +17,7 @@ from seawall.risk.measure import value_for
 from seawall.risk.report import moment_of
 from seawall.risk.schemas import PricedHolding, RiskReport
 from seawall.risk.tearsheet import store
-from seawall.risk.tearsheet.store import OpenBreach, StressResult
+from seawall.risk.tearsheet.store import OpenBreach, StressLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class TearSheet:
     history: History
     by_asset: RiskAttribution
     by_class: RiskAttribution
-    stress: tuple[StressResult, ...]
+    stress: tuple[StressLine, ...]
     breaches: tuple[OpenBreach, ...]
 
     @property

@@ -6,13 +6,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.risk.tables import RiskEvent, RiskLimit, StressTest
 
 
 @dataclass(frozen=True, slots=True)
-class StressResult:
+class StressLine:
     """What a scenario would cost a portfolio: a gain is a negative loss.
 
     `loss_percentage` is in per cent; `recovery_minutes` is None where nothing is known of one.
@@ -38,7 +39,7 @@ class OpenBreach:
 
 async def latest_stress_tests(
     session: AsyncSession, portfolio_id: UUID, until: datetime
-) -> list[StressResult]:
+) -> list[StressLine]:
     """Return the newest result of each scenario by an instant, the largest loss first."""
     rows = await session.execute(
         select(
@@ -49,13 +50,13 @@ async def latest_stress_tests(
             StressTest.loss_percentage,
             StressTest.recovery_time_minutes,
         )
-        .distinct(StressTest.scenario_name)
+        .ext(distinct_on(StressTest.scenario_name))
         .where(StressTest.portfolio_id == portfolio_id, StressTest.test_date <= until)
         .order_by(
             StressTest.scenario_name, StressTest.test_date.desc(), StressTest.created_at.desc()
         )
     )
-    found = [StressResult(*row) for row in rows]
+    found = [StressLine(*row) for row in rows]
     return sorted(found, key=lambda each: (-each.loss_percentage, each.scenario))
 
 
