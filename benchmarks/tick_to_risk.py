@@ -130,7 +130,7 @@ async def _tick(
     since, start = now(), perf_counter()
     async with transaction(engine, OWNER_ID) as session:
         done = await ingest(session, parsed, "tick", is_simulated=True)
-    await _until_idle(admin, pause=0.005)
+    await _until_idle(admin, pause=0.02)
     spent = perf_counter() - start
     assert done.inserted == 1
     async with admin.connect() as connection:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -44,9 +44,13 @@ async def put_asset_figures(
     """Keep figures of assets, in the place of earlier ones of the same midnight and window."""
     times = [each.time for each in figures]
     await ensure_chunks(session, RISK_METRICS, min(times), max(times))
-    statement = insert(RiskMetrics)
+    table = RiskMetrics.__table__
+    assert isinstance(table, Table)  # noqa: S101 - every class is mapped to one
+    statement = insert(table)
     kept = ("benchmark_asset_id", "observations", "ingested_at", *ASSET_FIGURES)
-    await session.execute(
+    # The ORM would make an object's worth of work of each of thousands of rows.
+    connection = await session.connection()
+    await connection.execute(
         statement.on_conflict_do_update(
             index_elements=["asset_id", "time", "window_days"],
             set_={name: statement.excluded[name] for name in kept},
