@@ -129,17 +129,8 @@ def trades_to(
     Raises:
         InvalidError: the portfolio has no value, or keeps no cash and is to have some.
     """
-    if not valuation.total_value:
-        raise InvalidError(
-            "A portfolio without a known value above zero cannot be given weights.",
-            hint="Name the trades instead: --trade.",
-        )
     keeps_cash = valuation.state.cash is not None
-    if weights.get(CASH) and not keeps_cash:
-        raise InvalidError(
-            f"The portfolio keeps no cash, so {CASH} can have no weight in it.",
-            hint=f"Leave {CASH} out, or record a deposit of {CASH} first.",
-        )
+    total = _weighable(valuation, weights, keeps_cash=keeps_cash)
     held = {
         each.asset: (each.holding.quantity, each.value or ZERO)
         for each in valuation.holdings
@@ -149,9 +140,7 @@ def trades_to(
         values = {
             asset: held.get(asset, (ZERO, ZERO))[1] for asset in sorted({*held, *weights} - {CASH})
         }
-        left = valuation.total_value
-        if keeps_cash:
-            left = _after_fees(left, values, weights, fee)
+        left = _after_fees(total, values, weights, fee) if keeps_cash else total
         found = [
             _move(asset, weights[asset] * left - value, recordable(prices[asset]))
             if weights.get(asset)
@@ -165,6 +154,23 @@ def trades_to(
             cash += sum((_paid(each, prices, -fee) for each in sales), ZERO)
             purchases = _within(cash, purchases, prices, fee)
     return tuple(each for each in (*sales, *purchases) if each.quantity)
+
+
+def _weighable(
+    valuation: Valuation, weights: Mapping[str, Decimal], *, keeps_cash: bool
+) -> Decimal:
+    """Return the value that is to be weighed."""
+    if not valuation.total_value:
+        raise InvalidError(
+            "A portfolio without a known value above zero cannot be given weights.",
+            hint="Name the trades instead: --trade.",
+        )
+    if weights.get(CASH) and not keeps_cash:
+        raise InvalidError(
+            f"The portfolio keeps no cash, so {CASH} can have no weight in it.",
+            hint=f"Leave {CASH} out, or record a deposit of {CASH} first.",
+        )
+    return valuation.total_value
 
 
 def recordable(price: float) -> Decimal:
