@@ -14,7 +14,6 @@ from seawall.core.errors import InvalidError
 from seawall.market.store import OrderRules, read_order_rules
 from seawall.portfolios.schemas import CASH, PortfolioRecord
 from seawall.portfolios.valuation import Valuation, begin
-from seawall.quant.covariance.estimate import estimate_covariance
 from seawall.quant.metrics.metric import too_few
 from seawall.quant.metrics.tail import min_observations
 from seawall.quant.optimise.constraints import GroupCap
@@ -22,13 +21,12 @@ from seawall.quant.optimise.mean_cvar import sample_shortfall
 from seawall.quant.optimise.risk_parity import risk_shares
 from seawall.quant.types import PERIODS_PER_YEAR, FloatArray
 from seawall.risk.attribution import read_labels
-from seawall.risk.benchmarks import BTC, read_benchmarks
-from seawall.risk.exposure import Window, lay_closes
-from seawall.risk.histories import choose_history
+from seawall.risk.benchmarks import BTC
+from seawall.risk.covariance import HeldMarket, read_market
 from seawall.risk.measure import value_for, why_unmeasured
 from seawall.risk.rebalance import RebalancePlan, plan_rebalance
 from seawall.risk.schemas import RiskQuestion
-from seawall.risk.targets import Cap, HeldMarket, OptimiseQuestion, Targets, choose_targets
+from seawall.risk.targets import Cap, OptimiseQuestion, Targets, choose_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +98,9 @@ async def optimise(
         UnavailableError: the method needs skfolio, which is not installed.
     """
     moment = await begin(session, portfolio, as_of, {BTC})
-    measured = RiskQuestion(question.window, question.confidence)
+    measured = RiskQuestion(question.covariance.window, question.confidence)
     valuation = await value_for(session, portfolio, moment, measured)
-    market = await _read_market(session, valuation, question)
+    market = await _known_market(session, valuation, question)
     groups = await _groups(session, portfolio.id, market.history.assets, question.bounds.caps)
     targets = choose_targets(market, question, groups)
     wanted = {
@@ -119,29 +117,20 @@ async def optimise(
     return _optimised(valuation, question, market, targets, plan)
 
 
-async def _read_market(
+async def _known_market(
     session: AsyncSession, valuation: Valuation, question: OptimiseQuestion
 ) -> HeldMarket:
     if not valuation.total_value:
         name, reason = valuation.portfolio.name, why_unmeasured(valuation)
         raise InvalidError(f"{name} cannot be optimised: {reason}.")
-    window = Window(valuation.moment.as_of, question.window)
-    btc = await read_benchmarks(session, {BTC}, window, valuation.moment.known_at)
-    history = choose_history(lay_closes(valuation, window), question.histories, btc.get(BTC))
-    covariance = estimate_covariance(history, question.estimator)
-    if covariance.reason:
+    market = await read_market(session, valuation, question.covariance)
+    if market.covariance.reason:
         raise InvalidError(
-            f"The covariance of what is held cannot be had: {covariance.reason}.",
+            f"The covariance of what is held cannot be had: {market.covariance.reason}.",
             hint="Import more prices, or choose other --histories or a longer --window.",
-            details={"missing": dict(history.missing)},
+            details={"missing": dict(market.history.missing)},
         )
-    values = np.array(
-        [
-            float(each.holding.quantity) * (each.price.usd if each.price else math.nan)
-            for each in valuation.holdings
-        ]
-    )
-    return HeldMarket(values / values.sum(), history, covariance)
+    return market
 
 
 async def _groups(

@@ -1,17 +1,14 @@
 """Target weights of what is held: what is weighed anew, within which bounds, by which rule."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeVar
 
 import numpy as np
 
 from seawall.core.errors import InvalidError
 from seawall.market.pairs import USD_STABLECOINS
 from seawall.portfolios.schemas import CASH
-from seawall.quant.covariance.estimate import Covariance, Estimator
-from seawall.quant.histories import History, HistoryMethod, varying
+from seawall.quant.histories import varying
 from seawall.quant.optimise.constraints import GroupCap, Limits
 from seawall.quant.optimise.hierarchical import hierarchical_risk_parity
 from seawall.quant.optimise.mean_cvar import mean_cvar
@@ -20,10 +17,9 @@ from seawall.quant.optimise.peers import PeerMethod, optimise_with_skfolio
 from seawall.quant.optimise.risk_parity import risk_parity
 from seawall.quant.types import PERIODS_PER_YEAR, BoolArray, FloatArray
 from seawall.risk.attribution import Grouping
+from seawall.risk.covariance import CovarianceChoice, HeldMarket, read_name
 from seawall.risk.rebalance import TradingCosts
-from seawall.risk.schemas import DEFAULT_CONFIDENCE, DEFAULT_WINDOW
-
-N = TypeVar("N", bound=StrEnum)
+from seawall.risk.schemas import DEFAULT_CONFIDENCE
 
 
 class Method(StrEnum):
@@ -44,34 +40,7 @@ def parse_method(text: str) -> Method | PeerMethod:
     peers = [str(each) for each in PeerMethod]
     if text in peers:
         return PeerMethod(text)
-    return _named(tuple(Method), text, "method", peers)
-
-
-def parse_estimator(text: str) -> Estimator:
-    """Read the name of a covariance.
-
-    Raises:
-        InvalidError: there is no such covariance.
-    """
-    return _named(tuple(Estimator), text, "covariance")
-
-
-def parse_histories(text: str) -> HistoryMethod:
-    """Read what is to be done about histories of unequal length.
-
-    Raises:
-        InvalidError: there is no such way.
-    """
-    return _named(tuple(HistoryMethod), text, "way with histories")
-
-
-def _named(known: Sequence[N], text: str, noun: str, others: Sequence[str] = ()) -> N:
-    found = {str(each): each for each in known}
-    if text not in found:
-        raise InvalidError(
-            f"There is no {noun} {text!r}.", hint=f"There are: {', '.join([*found, *others])}."
-        )
-    return found[text]
+    return read_name(tuple(Method), text, "method", peers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,21 +121,10 @@ class OptimiseQuestion:
     """What is asked: by which rule, from which returns, within which bounds, at which costs."""
 
     method: Method | PeerMethod
-    estimator: Estimator = Estimator.LEDOIT_WOLF
-    histories: HistoryMethod = HistoryMethod.COMMON
-    window: int = DEFAULT_WINDOW
+    covariance: CovarianceChoice = field(default_factory=CovarianceChoice)
     confidence: float = DEFAULT_CONFIDENCE
     bounds: Bounds = field(default_factory=Bounds)
     costs: TradingCosts = field(default_factory=TradingCosts)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldMarket:
-    """What is held, by value, with how it has moved: (N,) weights, its history and covariance."""
-
-    weights: FloatArray
-    history: History
-    covariance: Covariance
 
 
 @dataclass(frozen=True, slots=True)

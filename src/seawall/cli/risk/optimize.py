@@ -81,13 +81,12 @@ def optimize(
     """
     from seawall.core.money import parse_amount
     from seawall.risk import targets
+    from seawall.risk.covariance import read_choice
     from seawall.risk.rebalance import TradingCosts
 
     question = targets.OptimiseQuestion(
         method=targets.parse_method(method),
-        estimator=targets.parse_estimator(covariance),
-        histories=targets.parse_histories(histories),
-        window=window,
+        covariance=read_choice(covariance, histories, window),
         confidence=confidence,
         bounds=targets.Bounds(
             least=min_weight,
@@ -124,8 +123,8 @@ def print_optimised(made: "Optimised") -> None:
     screen, question = console(), made.question
     screen.print(
         f"{question.method} for {made.portfolio} as of {output.day(made.as_of)} UTC:"
-        f" {question.estimator} covariance of {made.observations} days,"
-        f" {question.histories} histories\n",
+        f" {question.covariance.estimator} covariance of {made.observations} days,"
+        f" {question.covariance.histories} histories\n",
         soft_wrap=True,
     )
     shown = table("Asset", ">Weight", ">Target", ">Change", ">Risk share", ">At target", "")

@@ -1,5 +1,6 @@
 """`seawall risk report`, `history` and `recompute`: a portfolio's risk, and what was kept."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from seawall.cli import output
 from seawall.cli.exits import CONFLICT
 from seawall.cli.output import Json, console, print_json, print_table, table
 from seawall.cli.risk.attribution import print_attribution
+from seawall.cli.risk.covariance import print_covariance
 from seawall.cli.risk.options import Name
 from seawall.cli.risk.page import write_page
 from seawall.cli.session import AsOf, open_session, run
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seawall.risk.attribution import Grouping, RiskAttribution
+    from seawall.risk.covariance import CovarianceChoice, HeldCovariance
     from seawall.risk.report import Recomputed
     from seawall.risk.schemas import RiskQuestion, RiskReport
 
@@ -67,6 +70,16 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Write a tear sheet too: one page that loads nothing."),
     ] = None,
+    histories: Annotated[
+        str | None,
+        typer.Option(
+            metavar="common|pairwise|proxy",
+            help="Show volatility and correlations of histories of unequal length besides.",
+        ),
+    ] = None,
+    covariance: Annotated[
+        str, typer.Option(help="Of these: sample, ewma, ledoit-wolf, denoised and others.")
+    ] = "sample",
     as_json: Json = False,
 ) -> None:
     """Measure a portfolio's risk, and keep the report.
@@ -76,42 +89,67 @@ def report(
     """
     from seawall.market.pairs import plain_name
     from seawall.risk.attribution import parse_grouping
+    from seawall.risk.covariance import read_choice
     from seawall.risk.schemas import RiskQuestion
 
     question = RiskQuestion(window, confidence, plain_name(benchmark))
     grouping = parse_grouping(by or "asset") if attribution or by is not None else None
-    made, parts, page = run(_report(name, as_of, question, (grouping, html is not None)))
-    if html is not None and page is not None:
-        write_page(html, page)
+    choice = None if histories is None else read_choice(covariance, histories, window)
+    done = run(_report(name, as_of, question, _Besides(grouping, choice, html is not None)))
+    if html is not None and done.page is not None:
+        write_page(html, done.page)
     if as_json:
-        print_json(document(made) | ({} if parts is None else {"attribution": parts}))
+        also = {"attribution": done.parts, "covariance": done.together}
+        held = {key: each for key, each in also.items() if each is not None}
+        print_json(document(done.report) | held)
         return
-    print_report(made)
-    if parts is not None:
-        print_attribution(parts)
+    print_report(done.report)
+    if done.parts is not None:
+        print_attribution(done.parts)
+    if done.together is not None:
+        print_covariance(done.together)
+
+
+@dataclass(frozen=True, slots=True)
+class _Besides:
+    """What is asked for besides the report: whose risk it is, a covariance, and its page."""
+
+    by: "Grouping | None"
+    choice: "CovarianceChoice | None"
+    paged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A report, and what was asked for besides."""
+
+    report: "RiskReport"
+    parts: "RiskAttribution | None"
+    together: "HeldCovariance | None"
+    page: str | None
 
 
 async def _report(
-    name: str,
-    as_of: datetime | None,
-    question: "RiskQuestion",
-    also: "tuple[Grouping | None, bool]",
-) -> "tuple[RiskReport, RiskAttribution | None, str | None]":
-    """Make the report, and what is asked for besides: whose risk it is, and its page."""
+    name: str, as_of: datetime | None, question: "RiskQuestion", besides: _Besides
+) -> _Done:
     from seawall.portfolios.portfolios import get_portfolio
     from seawall.risk.attribution import attribute_portfolio
+    from seawall.risk.covariance import measure_covariance
     from seawall.risk.report import moment_of
     from seawall.risk.report import report as measure
     from seawall.risk.tearsheet.page import tear_sheet
 
-    by, paged = also
     async with open_session() as session:
         portfolio = await get_portfolio(session, name)
         made = await measure(session, portfolio, as_of, question)
-        moment, parts = moment_of(made), None
-        if by is not None:
-            parts = await attribute_portfolio(session, portfolio, moment, question, by)
-        return made, parts, await tear_sheet(session, made) if paged else None
+        moment = moment_of(made)
+        parts = together = None
+        if besides.by is not None:
+            parts = await attribute_portfolio(session, portfolio, moment, question, besides.by)
+        if besides.choice is not None:
+            together = await measure_covariance(session, portfolio, moment, besides.choice)
+        page = await tear_sheet(session, made) if besides.paged else None
+        return _Done(made, parts, together, page)
 
 
 def history(
