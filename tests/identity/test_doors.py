@@ -212,6 +212,12 @@ async def test_a_table_of_the_application_s_own_misleads_no_door(unbound: AsyncS
         ("find_api_key(bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("find_one_time_token(text, bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("list_users()", {"seawall_worker", "seawall_owner"}),
+        ("assets_held()", {"seawall_worker", "seawall_owner"}),
+        ("portfolios_to_measure(integer[])", {"seawall_worker", "seawall_owner"}),
+        (
+            "portfolio_weights(uuid[], timestamptz, timestamptz)",
+            {"seawall_worker", "seawall_owner"},
+        ),
     ],
 )
 async def test_who_may_call_a_door(unbound: AsyncSession, function: str, callers: set[str]) -> None:

@@ -31,7 +31,7 @@ async def _bitcoin(engine: AsyncEngine, candles: Make) -> int:
 
 
 async def _closes(session: AsyncSession, pair: int, known_at: datetime) -> Closes:
-    found = await series.daily_closes(session, pair, DAILY, EVER, known_at)
+    found = (await series.daily_closes(session, [(pair, DAILY)], EVER, known_at))[pair, DAILY]
     closes: Closes = found["close"].tolist()
     return closes
 

@@ -39,7 +39,8 @@ async def _daily(
     known_at: datetime = THIRD,
     timeframe: Timeframe = DAILY,
 ) -> list[tuple[str, float]]:
-    return _shown(await series.daily_closes(session, BTC, timeframe, between, known_at))
+    candles = (BTC, timeframe)
+    return _shown((await series.daily_closes(session, [candles], between, known_at))[candles])
 
 
 async def _last(
@@ -49,7 +50,8 @@ async def _last(
     timeframe: Timeframe = DAILY,
 ) -> float | None:
     moment = parse_time(as_of) if isinstance(as_of, str) else as_of
-    found = await series.last_closes(session, BTC, timeframe, [moment], known_at)
+    candles = (BTC, timeframe)
+    found = (await series.last_closes(session, [candles], [moment], known_at))[candles]
     return found[moment][1] if found else None
 
 
@@ -60,7 +62,7 @@ async def test_a_daily_candle_is_known_at_its_end_and_not_before(
     end = datetime(2024, 1, 16, tzinfo=UTC)
     day = timedelta(days=1)
     moments = [end, end - day - MOMENT, end - MOMENT, end + 9 * day]
-    assert await series.last_closes(session, BTC, DAILY, moments, THIRD) == {
+    assert (await series.last_closes(session, [(BTC, DAILY)], moments, THIRD))[BTC, DAILY] == {
         end: (end, 15),
         end - MOMENT: (end - day, 14),
         end + 9 * day: (end, 15),
@@ -79,7 +81,7 @@ async def test_an_hourly_candle_is_known_at_its_end_and_not_before(
 
 
 async def test_no_moments_have_no_closes(session: AsyncSession) -> None:
-    assert await series.last_closes(session, BTC, DAILY, [], THIRD) == {}
+    assert await series.last_closes(session, [(BTC, DAILY)], [], THIRD) == {(BTC, DAILY): {}}
 
 
 async def test_both_ends_of_the_range_are_in_it(session: AsyncSession, candles: Make) -> None:
@@ -175,19 +177,20 @@ async def test_the_first_candle_is_the_first_that_was_known(
     session: AsyncSession, candles: Make
 ) -> None:
     async def first(known_at: datetime) -> datetime | None:
-        return await series.first_close(session, BTC, DAILY, known_at)
+        return (await series.first_closes(session, [(BTC, DAILY)], known_at)).get((BTC, DAILY))
 
     await _write(session, candles(["2024-01-05", "2024-01-06"], [5, 6]), FIRST)
     await _write(session, candles(["2024-01-03", "2024-01-05"], [3, 50]), SECOND)
     assert await first(FIRST - MOMENT) is None
     assert await first(FIRST) == await first(SECOND - MOMENT) == parse_time("2024-01-05")
     assert await first(SECOND) == parse_time("2024-01-03")
-    assert await series.first_close(session, BTC, HOURLY, THIRD) is None
+    assert await series.first_closes(session, [(BTC, HOURLY)], THIRD) == {}
 
 
 async def test_series_do_not_see_each_other(session: AsyncSession, candles: Make) -> None:
     await _write(session, candles(["2024-01-01"], [1]))
-    found = await series.daily_closes(session, BTC + 1, DAILY, EVER, THIRD)
+    candles = (BTC + 1, DAILY)
+    found = (await series.daily_closes(session, [candles], EVER, THIRD))[candles]
     assert len(found) == 0
     assert await _daily(session, timeframe=HOURLY) == []
     assert await _last(session, "2024-02-01", timeframe=HOURLY) is None

@@ -12,6 +12,7 @@ Faults = Callable[..., Awaitable[set[str]]]
 
 DOOR = "opens one row to whoever has the exact key, before anybody is bound"
 PUBLISHED = "shows public portfolios to everybody, without quantities where they are hidden"
+MEASURED = "measures everybody's portfolios at once; workers alone may call it"
 SERIES_KEEPING = "the application may not make partitions or write rollups itself"
 AS_OWNER = {
     "audit_row": "nobody else may write to the log what became of a row",
@@ -21,6 +22,10 @@ AS_OWNER = {
     "find_one_time_token": DOOR,
     "list_users": "workers, who alone may call it, work for one user after the other",
     "list_tenants": "as list_users, with those deleted: what they sealed is sealed anew too",
+    "assets_held": MEASURED,
+    "portfolios_to_measure": MEASURED,
+    "portfolio_weights": MEASURED,
+    "keep_portfolio_risk": MEASURED,
     "public_portfolio": PUBLISHED,
     "public_holdings": PUBLISHED,
     "list_public_portfolios": PUBLISHED,

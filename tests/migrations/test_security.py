@@ -116,7 +116,14 @@ MAY_CALL = {
     "public_portfolio",
     "refresh_rollups",
 }
-WORKERS_MAY_CALL = MAY_CALL | {"list_users", "list_tenants"}
+WORKERS_MAY_CALL = MAY_CALL | {
+    "list_users",
+    "list_tenants",
+    "assets_held",
+    "portfolios_to_measure",
+    "portfolio_weights",
+    "keep_portfolio_risk",
+}
 RIGHTS = """
     SELECT concat_ws(' ', name || ':', (
         SELECT string_agg(privilege, ' ' ORDER BY place)

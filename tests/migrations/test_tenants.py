@@ -66,6 +66,14 @@ OF_PUBLIC = (
     "(EXISTS ( SELECT FROM portfolios WHERE ((portfolios.id = holdings.portfolio_id)"
     " AND portfolios.is_public AND (portfolios.deleted_at IS NULL))))"
 )
+MEASURED = "everybody's portfolios are measured at once, by doors that a worker alone may open"
+MEASURING = (
+    "portfolios",
+    "holdings",
+    "transactions",
+    "portfolio_risk_metrics",
+    "portfolio_snapshots",
+)
 OPEN_TO_OWNER = {
     "audit_logs seawall_owner SELECT true": "an entry is chained to the one before it",
     "audit_logs seawall_owner INSERT true": "the triggers that log act as the owner",
@@ -75,6 +83,11 @@ OPEN_TO_OWNER = {
     "one_time_tokens seawall_owner SELECT true": DOOR,
     "portfolios seawall_owner SELECT (is_public AND (deleted_at IS NULL))": PUBLISHED,
     f"holdings seawall_owner SELECT {OF_PUBLIC}": PUBLISHED,
+    **{f"{table} seawall_owner SELECT true": MEASURED for table in MEASURING},
+    "portfolios seawall_owner UPDATE truefalse": "to be locked while it is measured, not changed",
+    "portfolio_risk_metrics seawall_owner INSERT true": MEASURED,
+    "portfolio_snapshots seawall_owner INSERT true": MEASURED,
+    "portfolio_snapshots seawall_owner UPDATE true": MEASURED,
     "user_sessions seawall_owner DELETE true": EXPIRY,
     "one_time_tokens seawall_owner DELETE true": EXPIRY,
     **{f"{table} seawall_owner SELECT true": EXPIRY for table in EXPIRING},

@@ -100,13 +100,13 @@ async def read_prices(
     """
     pairs = await _pairs_of(session, assets)
     timeframes = await series.timeframes_of(session, [pair.id for pair in pairs])
+    read = await _read_candles(session, timeframes, sorted(moments), midnights, known_at)
     found: dict[str, list[PairPrices]] = {asset.symbol: [] for asset in assets}
     for pair in pairs:
-        reader = _PairReader(session, pair, timeframes.get(pair.id, []), known_at)
-        since = await reader.since()
+        candles = [(pair.id, timeframe) for timeframe in timeframes.get(pair.id, [])]
+        since = min((read.first[each] for each in candles if each in read.first), default=None)
         if since is not None:
-            at = await reader.prices(sorted(moments))
-            closes = await reader.closes(midnights)
+            at, closes = _newest(pair, candles, read), _daily(candles, read)
             found[pair.base.symbol].append(PairPrices(pair, since, at, closes))
     return {asset: AssetPrices(asset, tuple(known)) for asset, known in found.items()}
 
@@ -144,49 +144,60 @@ async def _pairs_of(session: AsyncSession, assets: Sequence[AssetRecord]) -> lis
 
 
 @dataclass(frozen=True, slots=True)
-class _PairReader:
-    """Reads a pair's candles of all timeframes, the longest first, as known at an instant."""
+class _Candles:
+    """What candles say, of each pair and timeframe: the first, the newest by moment, the daily."""
 
-    session: AsyncSession
-    pair: SymbolRecord
-    timeframes: Sequence[Timeframe]
-    known_at: datetime
+    first: Mapping[series.Candles, datetime]
+    newest: Mapping[series.Candles, Mapping[datetime, tuple[datetime, float]]]
+    daily: Mapping[series.Candles, Records]
 
-    async def since(self) -> datetime | None:
-        firsts = [
-            await series.first_close(self.session, self.pair.id, timeframe, self.known_at)
-            for timeframe in self.timeframes
-        ]
-        return min((first for first in firsts if first is not None), default=None)
 
-    async def prices(self, moments: Sequence[datetime]) -> dict[datetime, Price]:
-        """Return the newest close at each moment; of equal ones the longest timeframe's."""
-        found: dict[datetime, Price] = {}
-        for timeframe in self.timeframes:
-            closes = await series.last_closes(
-                self.session, self.pair.id, timeframe, moments, self.known_at
-            )
-            for moment, (time, close) in closes.items():
-                if moment not in found or time > found[moment].time:
-                    source = f"{self.pair.exchange} {self.pair.symbol} {timeframe}"
-                    found[moment] = Price(close, time, source, self._note())
-        return found
+async def _read_candles(
+    session: AsyncSession,
+    timeframes: Mapping[int, Sequence[Timeframe]],
+    moments: Sequence[datetime],
+    midnights: tuple[datetime, datetime] | None,
+    known_at: datetime,
+) -> _Candles:
+    """Read all pairs' candles in three questions, however many there are."""
+    candles = [(pair, timeframe) for pair, held in timeframes.items() for timeframe in held]
+    if not candles:
+        return _Candles({}, {}, {})
+    return _Candles(
+        await series.first_closes(session, candles, known_at),
+        await series.last_closes(session, candles, moments, known_at),
+        {}
+        if midnights is None
+        else await series.daily_closes(session, candles, midnights, known_at),
+    )
 
-    async def closes(self, midnights: tuple[datetime, datetime] | None) -> Records:
-        """Return the close at each midnight, of the longest timeframe that has one."""
-        merged = np.empty(0, series.CLOSES_DTYPE)
-        if midnights is None:
-            return merged
-        for timeframe in self.timeframes:
-            read = await series.daily_closes(
-                self.session, self.pair.id, timeframe, midnights, self.known_at
-            )
-            new = read[~np.isin(read["known"], merged["known"])]
+
+def _newest(
+    pair: SymbolRecord, candles: Sequence[series.Candles], read: _Candles
+) -> dict[datetime, Price]:
+    """Return the newest close at each moment; of equal ones the longest timeframe's."""
+    found: dict[datetime, Price] = {}
+    for each in candles:
+        source = f"{pair.exchange} {pair.symbol} {each[1]}"
+        for moment, (time, close) in read.newest[each].items():
+            if moment not in found or time > found[moment].time:
+                found[moment] = Price(close, time, source, _note(pair))
+    return found
+
+
+def _daily(candles: Sequence[series.Candles], read: _Candles) -> Records:
+    """Return the close at each midnight, of the longest timeframe that has one."""
+    merged = np.empty(0, series.CLOSES_DTYPE)
+    for each in candles:
+        if each in read.daily:
+            closes = read.daily[each]
+            new = closes[~np.isin(closes["known"], merged["known"])]
             merged = np.concatenate([merged, new])
-        return np.sort(merged, order="known")
+    return np.sort(merged, order="known")
 
-    def _note(self) -> str:
-        if self.pair.base.is_simulated:
-            return "simulated prices"
-        quote = self.pair.quote.symbol
-        return "" if quote == USD else f"priced in {quote}, which is taken as USD"
+
+def _note(pair: SymbolRecord) -> str:
+    if pair.base.is_simulated:
+        return "simulated prices"
+    quote = pair.quote.symbol
+    return "" if quote == USD else f"priced in {quote}, which is taken as USD"

@@ -8,6 +8,7 @@ bound: it reads what is held now.
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
+import numpy as np
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,28 +28,29 @@ PRICES = (
     Column("volume_24h_usd", "<f8", float("nan")),
 )
 
-_CANDLE_VERSIONS = """
-    SELECT time, close FROM candles
-    WHERE symbol_id = $1 AND timeframe = $2 AND {time} AND ingested_at <= {known_at}
-    UNION ALL
-    SELECT time, close FROM candle_revisions
-    WHERE symbol_id = $1 AND timeframe = $2 AND {time}
-        AND ingested_at <= {known_at} AND superseded_at > {known_at}
-"""
+CLOSES_OF = (Column("symbol_id", "<i4"), Column("timeframe", "<i4"), *CLOSES)
+
+Candles = tuple[int, Timeframe]
+"""Which candles: of a pair, by its id, and of a timeframe."""
 
 # By midnight, so that a year of minutes costs 365 look-ups and not half a million rows.
-_DAILY_CLOSES = f"""
-SELECT known, close
-FROM generate_series($3::timestamptz, $4::timestamptz, interval '1 day') AS known
+_DAILY_CLOSES = """
+SELECT wanted.symbol_id, wanted.timeframe, known, close
+FROM unnest($1::integer[], $2::integer[]) AS wanted (symbol_id, timeframe)
+CROSS JOIN generate_series($3::timestamptz, $4::timestamptz, interval '1 day') AS known
 CROSS JOIN LATERAL (
-    {
-    _CANDLE_VERSIONS.format(
-        time="time = known - make_interval(secs => $2::integer)", known_at="$5::timestamptz"
-    )
-}
+    SELECT close FROM candles
+    WHERE symbol_id = wanted.symbol_id AND timeframe = wanted.timeframe
+        AND time = known - make_interval(secs => wanted.timeframe)
+        AND ingested_at <= $5::timestamptz
+    UNION ALL
+    SELECT close FROM candle_revisions
+    WHERE symbol_id = wanted.symbol_id AND timeframe = wanted.timeframe
+        AND time = known - make_interval(secs => wanted.timeframe)
+        AND ingested_at <= $5::timestamptz AND superseded_at > $5::timestamptz
 ) versions
 ORDER BY known
-"""  # noqa: S608 - the only text put in is conditions on parameters
+"""
 
 _DAILY_STAMPS = """
 SELECT known, ingested_at
@@ -66,35 +68,44 @@ WHERE asset_id = $1 AND time BETWEEN $2::timestamptz AND $3::timestamptz
 
 # The newest of each table first: sorting the two together would read all that came before.
 _LAST_CLOSES = """
-SELECT moment, time + make_interval(secs => $2::integer) AS known, close
-FROM unnest($3::timestamptz[]) AS moment
+SELECT wanted.symbol_id, wanted.timeframe, moment,
+    time + make_interval(secs => wanted.timeframe) AS known, close
+FROM unnest($1::integer[], $2::integer[]) AS wanted (symbol_id, timeframe)
+CROSS JOIN unnest($3::timestamptz[]) AS moment
 CROSS JOIN LATERAL (
     (
         SELECT time, close FROM candles
-        WHERE symbol_id = $1 AND timeframe = $2 AND ingested_at <= $4::timestamptz
-            AND time <= moment - make_interval(secs => $2::integer)
+        WHERE symbol_id = wanted.symbol_id AND timeframe = wanted.timeframe
+            AND ingested_at <= $4::timestamptz
+            AND time <= moment - make_interval(secs => wanted.timeframe)
         ORDER BY time DESC LIMIT 1
     )
     UNION ALL
     (
         SELECT time, close FROM candle_revisions
-        WHERE symbol_id = $1 AND timeframe = $2
+        WHERE symbol_id = wanted.symbol_id AND timeframe = wanted.timeframe
             AND ingested_at <= $4::timestamptz AND superseded_at > $4::timestamptz
-            AND time <= moment - make_interval(secs => $2::integer)
+            AND time <= moment - make_interval(secs => wanted.timeframe)
         ORDER BY time DESC LIMIT 1
     )
     ORDER BY time DESC LIMIT 1
 ) latest
 """
 
-_FIRST_CLOSE = """
-SELECT min(time) FROM (
-    SELECT min(time) AS time FROM candles
-    WHERE symbol_id = :symbol_id AND timeframe = :timeframe AND ingested_at <= :known_at
-    UNION ALL
-    SELECT min(time) FROM candle_revisions
-    WHERE symbol_id = :symbol_id AND timeframe = :timeframe AND ingested_at <= :known_at
-) versions
+_FIRST_CLOSES = """
+SELECT wanted.symbol_id, wanted.timeframe, least(
+    (
+        SELECT min(time) FROM candles
+        WHERE symbol_id = wanted.symbol_id AND timeframe = wanted.timeframe
+            AND ingested_at <= $3::timestamptz
+    ),
+    (
+        SELECT min(time) FROM candle_revisions
+        WHERE symbol_id = wanted.symbol_id AND timeframe = wanted.timeframe
+            AND ingested_at <= $3::timestamptz
+    )
+) AS first
+FROM unnest($1::integer[], $2::integer[]) AS wanted (symbol_id, timeframe)
 """
 
 _DAILY_VOLUME = """
@@ -198,18 +209,24 @@ async def span_of(
 
 async def daily_closes(
     session: AsyncSession,
-    symbol_id: int,
-    timeframe: Timeframe,
+    candles: Sequence[Candles],
     midnights: tuple[datetime, datetime],
     known_at: datetime,
-) -> Records:
-    """Return the closes of a timeframe at the midnights between two, both included.
+) -> dict[Candles, Records]:
+    """Return the closes of candles at the midnights between two, both included.
 
     Shapes: (n,) records of `known`, the midnight, and `close`; a day without one is left out.
     """
     connection = await raw_connection(session)
-    arguments = (symbol_id, timeframe.seconds, *midnights, known_at)
-    return await bulk.read(connection, _DAILY_CLOSES, CLOSES, *arguments)
+    arguments = (*_named(candles), *midnights, known_at)
+    read = await bulk.read(connection, _DAILY_CLOSES, CLOSES_OF, *arguments)
+    found: dict[Candles, Records] = {}
+    for symbol_id, timeframe in candles:
+        rows = read[(read["symbol_id"] == symbol_id) & (read["timeframe"] == timeframe.seconds)]
+        closes = np.empty(len(rows), CLOSES_DTYPE)
+        closes["known"], closes["close"] = rows["known"], rows["close"]
+        found[symbol_id, timeframe] = closes
+    return found
 
 
 async def daily_stamps(
@@ -236,30 +253,20 @@ async def index_stamps(
 
 async def last_closes(
     session: AsyncSession,
-    symbol_id: int,
-    timeframe: Timeframe,
+    candles: Sequence[Candles],
     moments: Sequence[datetime],
     known_at: datetime,
-) -> dict[datetime, tuple[datetime, float]]:
+) -> dict[Candles, dict[datetime, tuple[datetime, float]]]:
     """Return, for each moment, when the newest candle by then closed and at which price.
 
     A moment before the first close is left out.
     """
     connection = await raw_connection(session)
-    rows = await connection.fetch(
-        _LAST_CLOSES, symbol_id, timeframe.seconds, list(moments), known_at
-    )
-    return {row["moment"]: (row["known"], row["close"]) for row in rows}
-
-
-async def first_close(
-    session: AsyncSession, symbol_id: int, timeframe: Timeframe, known_at: datetime
-) -> datetime | None:
-    """Return when the first candle that is known opened, None when none is."""
-    found: datetime | None = await session.scalar(
-        text(_FIRST_CLOSE),
-        {"symbol_id": symbol_id, "timeframe": timeframe.seconds, "known_at": known_at},
-    )
+    rows = await connection.fetch(_LAST_CLOSES, *_named(candles), list(moments), known_at)
+    found: dict[Candles, dict[datetime, tuple[datetime, float]]] = {each: {} for each in candles}
+    for row in rows:
+        at = found[row["symbol_id"], Timeframe(row["timeframe"])]
+        at[row["moment"]] = (row["known"], row["close"])
     return found
 
 
@@ -280,6 +287,23 @@ async def daily_volume(
     if row is None or not row["days"]:
         return None
     return row["traded"] / row["days"], row["days"]
+
+
+async def first_closes(
+    session: AsyncSession, candles: Sequence[Candles], known_at: datetime
+) -> dict[Candles, datetime]:
+    """Return when the first candle that is known opened; what has none is left out."""
+    connection = await raw_connection(session)
+    rows = await connection.fetch(_FIRST_CLOSES, *_named(candles), known_at)
+    return {
+        (row["symbol_id"], Timeframe(row["timeframe"])): row["first"]
+        for row in rows
+        if row["first"] is not None
+    }
+
+
+def _named(candles: Sequence[Candles]) -> tuple[list[int], list[int]]:
+    return [each for each, _ in candles], [timeframe.seconds for _, timeframe in candles]
 
 
 async def is_index_known(session: AsyncSession, asset_id: int, known_at: datetime) -> bool:

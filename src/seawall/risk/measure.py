@@ -26,7 +26,7 @@ from seawall.risk.schemas import (
     RiskReport,
 )
 
-_NAMES = (*FIGURES, "value_at_risk")
+FIGURE_NAMES = (*FIGURES, "value_at_risk")
 _STILL = REGISTRY["correlation_matrix"].undefined
 
 
@@ -121,7 +121,7 @@ def _report(
         reasons["correlation_matrix"] = f"{_STILL} in {', '.join(names)}"
     return replace(
         _unmeasured(valuation, question),
-        figures={name: defined(values[name]) for name in _NAMES},
+        figures={name: defined(values[name]) for name in FIGURE_NAMES},
         correlation_matrix=_matrix(valuation, exposure, measured.correlation_matrix),
         reasons=reasons,
         observations=measured.observations,
@@ -192,9 +192,9 @@ def _unmeasured(valuation: Valuation, question: RiskQuestion) -> RiskReport:
         known_at=valuation.moment.known_at,
         question=question,
         total_value_usd=valuation.total_value,
-        figures=dict.fromkeys(_NAMES),
+        figures=dict.fromkeys(FIGURE_NAMES),
         correlation_matrix=CorrelationMatrix((), ()),
-        reasons=dict.fromkeys((*_NAMES, "correlation_matrix"), reason),
+        reasons=dict.fromkeys((*FIGURE_NAMES, "correlation_matrix"), reason),
         observations=0,
         missing=question.window,
         benchmark_observations={},

@@ -40,6 +40,7 @@ async def report(
     valuation = await value_for(session, portfolio, moment, question)
     measured = await measure_valued(session, valuation, question)
     kept = await store.find_latest(session, portfolio.id, moment.as_of, question)
+    # A brief one is equal to none: the whole report is kept beside it.
     if kept is not None and replace(measured, known_at=kept.known_at) == kept:
         return kept
     report_id = await store.add_report(session, portfolio.user_id, measured)
@@ -74,6 +75,24 @@ def moment_of(kept: RiskReport) -> Moment:
 
 
 def _differences(kept: RiskReport, again: RiskReport) -> tuple[str, ...]:
-    figures = [name for name, value in kept.figures.items() if again.figures[name] != value]
+    """Name in what a report differs; of a brief one that is less, for it tells less.
+
+    A figure that is null without a reason is one that was not measured when the report was kept.
+    """
+    figures = [
+        name
+        for name, value in kept.figures.items()
+        if again.figures[name] != value and (value is not None or name in kept.reasons)
+    ]
+    if kept.is_brief:
+        named = {name: why for name, why in again.reasons.items() if name in again.figures}
+        again = replace(
+            again,
+            correlation_matrix=kept.correlation_matrix,
+            holdings=kept.holdings,
+            notes=kept.notes,
+            reasons=named,
+            is_brief=True,
+        )
     rest = [each.name for each in fields(kept) if each.name not in {"figures", "id"}]
     return (*figures, *(name for name in rest if getattr(kept, name) != getattr(again, name)))

@@ -15,11 +15,13 @@ MAX_WINDOW = 36_500
 
 FIGURES = (
     "volatility",
+    "downside_deviation",
     "var_95",
     "var_99",
     "expected_shortfall",
     "sharpe_ratio",
     "sortino_ratio",
+    "calmar_ratio",
     "max_drawdown",
     "beta",
     "correlation_btc",
@@ -121,7 +123,8 @@ class RiskReport:
 
     `figures` are keyed by `FIGURES` and `value_at_risk`, which is at the question's confidence.
     `observations` counts the returns they are of, `missing` the window's other days, and
-    `benchmark_observations` the intervals shared with each benchmark.
+    `benchmark_observations` the intervals shared with each benchmark. One that was measured in a
+    batch `is_brief`: it has no holdings, correlations and notes, but the same figures.
     """
 
     portfolio: str
@@ -139,3 +142,4 @@ class RiskReport:
     holdings: tuple[PricedHolding, ...]
     notes: tuple[str, ...]
     id: UUID | None = field(default=None, compare=False)
+    is_brief: bool = False

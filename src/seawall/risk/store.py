@@ -44,6 +44,7 @@ async def add_report(session: AsyncSession, user_id: UUID, report: RiskReport) -
             "values": report.correlation_matrix.values,
         },
         details=_details(report),
+        value_at_risk=report.figures["value_at_risk"],
         **{name: report.figures[name] for name in FIGURES},
     )
     return (await session.scalars(statement.returning(PortfolioRiskMetrics.id))).one()
@@ -130,6 +131,8 @@ async def list_reports(session: AsyncSession, portfolio_id: UUID, limit: int) ->
 def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
     kept, name = row
     matrix, details = kept.correlation_matrix, kept.details
+    # Before it had a column it stood among the details.
+    asked = details.get("value_at_risk", kept.value_at_risk)
     return RiskReport(
         id=kept.id,
         portfolio=name,
@@ -138,17 +141,19 @@ def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
         known_at=kept.known_at,
         question=RiskQuestion(kept.window_days, kept.confidence, kept.benchmark),
         total_value_usd=kept.total_value_usd,
-        figures={each: getattr(kept, each) for each in FIGURES}
-        | {"value_at_risk": details["value_at_risk"]},
-        correlation_matrix=CorrelationMatrix(
+        figures={each: getattr(kept, each) for each in FIGURES} | {"value_at_risk": asked},
+        correlation_matrix=CorrelationMatrix((), ())
+        if matrix is None
+        else CorrelationMatrix(
             tuple(matrix["assets"]), tuple(tuple(row) for row in matrix["values"])
         ),
         reasons=details["reasons"],
         observations=kept.observations,
         missing=details["missing"],
         benchmark_observations=details["benchmark_observations"],
-        holdings=tuple(_unpack(each) for each in details["holdings"]),
+        holdings=tuple(_unpack(each) for each in details.get("holdings", ())),
         notes=tuple(details["notes"]),
+        is_brief=matrix is None,
     )
 
 

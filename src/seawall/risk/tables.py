@@ -48,7 +48,7 @@ class PortfolioRiskMetrics(Base):
     `time` is the as-of instant and `known_at` the instant after which nothing was known to the
     measurement: the two and the parameters are enough to compute the same figures again.
     `total_invested_usd` is what the holdings cost; `total_profit_loss_percentage` is in per cent,
-    and null when nothing was invested.
+    and null when nothing was invested. What was measured in a batch has no correlation matrix.
     """
 
     __tablename__ = "portfolio_risk_metrics"
@@ -90,7 +90,7 @@ class PortfolioRiskMetrics(Base):
     kurtosis: Mapped[float | None]
     herfindahl_index: Mapped[float | None]
     effective_n: Mapped[float | None]
-    correlation_matrix: Mapped[dict[str, Any]]
+    correlation_matrix: Mapped[dict[str, Any] | None]
     details: Mapped[dict[str, Any]]
     total_invested_usd: Mapped[Decimal | None] = mapped_column(Money)
     total_profit_loss_usd: Mapped[Decimal | None] = mapped_column(
@@ -104,6 +104,9 @@ class PortfolioRiskMetrics(Base):
             persisted=True,
         )
     )
+    downside_deviation: Mapped[float | None]
+    calmar_ratio: Mapped[float | None]
+    value_at_risk: Mapped[float | None]
 
 
 class RiskMetrics(Base):

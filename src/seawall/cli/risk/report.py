@@ -28,17 +28,20 @@ if TYPE_CHECKING:
 MATRIX_LIMIT = 12
 """Assets up to which a correlation matrix fits on a screen."""
 
-PERCENTAGES = frozenset(
-    {"volatility", "var_95", "var_99", "value_at_risk", "expected_shortfall", "max_drawdown"}
+_OF_A_YEAR = frozenset({"volatility", "downside_deviation"})
+PERCENTAGES = _OF_A_YEAR | frozenset(
+    {"var_95", "var_99", "value_at_risk", "expected_shortfall", "max_drawdown"}
 )
 TITLES = {
     "volatility": "Volatility, annualised",
+    "downside_deviation": "Downside deviation, annualised",
     "var_95": "Value at risk 95 %, one day",
     "var_99": "Value at risk 99 %, one day",
     "value_at_risk": "Value at risk, one day, as asked",
     "expected_shortfall": "Expected shortfall 95 %, one day",
     "sharpe_ratio": "Sharpe ratio",
     "sortino_ratio": "Sortino ratio",
+    "calmar_ratio": "Calmar ratio",
     "max_drawdown": "Maximum drawdown",
     "beta": "Beta",
     "correlation_btc": "Correlation with BTC",
@@ -310,7 +313,7 @@ def _remark(made: "RiskReport", slug: str) -> str:
     value = made.figures[slug]
     if value is None:
         return made.reasons.get(slug, "")
-    if slug in PERCENTAGES - {"volatility"} and made.total_value_usd is not None:
+    if slug in PERCENTAGES - _OF_A_YEAR and made.total_value_usd is not None:
         return f"{float(made.total_value_usd) * value:,.0f} USD"
     if slug in made.benchmark_observations:
         return f"{made.benchmark_observations[slug]} common returns"

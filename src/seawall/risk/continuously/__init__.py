@@ -1,0 +1,1 @@
+"""Measuring the portfolios of every user, rows to rows."""
