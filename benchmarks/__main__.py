@@ -18,6 +18,8 @@ MODULES = {
     "import-1m": "import_1m",
     "ingest-with-policies": "ageing",
     "query-targets": "query_targets",
+    "risk-batch-100k": "risk_batch_100k",
+    "risk-batch-rows": "risk_batch_rows",
     "risk-one": "risk_one",
     "rls-overhead": "rls_overhead",
     "tick-to-risk": "tick_to_risk",

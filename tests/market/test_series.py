@@ -189,8 +189,8 @@ async def test_the_first_candle_is_the_first_that_was_known(
 
 async def test_series_do_not_see_each_other(session: AsyncSession, candles: Make) -> None:
     await _write(session, candles(["2024-01-01"], [1]))
-    candles = (BTC + 1, DAILY)
-    found = (await series.daily_closes(session, [candles], EVER, THIRD))[candles]
+    other = (BTC + 1, DAILY)
+    found = (await series.daily_closes(session, [other], EVER, THIRD))[other]
     assert len(found) == 0
     assert await _daily(session, timeframe=HOURLY) == []
     assert await _last(session, "2024-02-01", timeframe=HOURLY) is None

@@ -98,4 +98,5 @@ def spread_out(market: Market, portfolios: Portfolios, spread: Spread) -> Measur
         np.concatenate([part.observations for part in parts]),
         np.concatenate([part.matched for part in parts]),
         market.confidence,
+        market.alone,
     )

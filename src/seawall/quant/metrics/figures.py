@@ -100,27 +100,26 @@ class Measured:
     """The figures of P portfolios, a row each.
 
     `values` (P, 17) are in the order of `COLUMNS`, NaN where undefined; `observations` (P,) counts
-    the returns they are of, `matched` (P, 3) the intervals shared with each of `COMPARED`.
+    the returns they are of, `matched` (P, 3) the intervals shared with each of `COMPARED`, of which
+    `alone` had no benchmark.
     """
 
     values: FloatArray
     observations: IntArray
     matched: IntArray
     confidence: float
+    alone: tuple[str, ...]
 
     def reasons(self, at: int) -> dict[str, str]:
         """Say of one portfolio why figures are NaN, in the words of `measure`."""
         undefined = np.flatnonzero(np.isnan(self.values[at]))
         matched = dict(zip(COMPARED, self.matched[at].tolist(), strict=True))
-        return why_undefined(
-            [COLUMNS[column] for column in undefined],
-            int(self.observations[at]),
-            matched,
-            self.confidence,
-        )
+        slugs = [COLUMNS[column] for column in undefined]
+        reasons = _why_undefined(slugs, int(self.observations[at]), matched, self.confidence)
+        return reasons | dict.fromkeys(self.alone, "no benchmark")
 
 
-def why_undefined(
+def _why_undefined(
     slugs: Sequence[str], observations: int, matched: Mapping[str, int], confidence: float
 ) -> dict[str, str]:
     """Say for each figure that is NaN why it is."""
@@ -143,6 +142,7 @@ class Market:
     pairs: measures.Pairs
     tails: measures.Tails
     confidence: float
+    alone: tuple[str, ...]
 
     def measure(self, portfolios: Portfolios) -> Measured:
         """Measure portfolios of this market's assets; the GIL is released meanwhile.
@@ -178,7 +178,7 @@ class Market:
             measures.Tails(_floats(self.tails.levels), _counts(self.tails.needed)),
             found,
         )
-        return Measured(*found, confidence=self.confidence)
+        return Measured(*found, confidence=self.confidence, alone=self.alone)
 
 
 def lay_out(
@@ -209,7 +209,8 @@ def lay_out(
     tails = measures.Tails(
         np.array(levels), np.array([tail.min_observations(level) for level in levels])
     )
-    return Market(history, _pairs(benchmarks, len(returns)), tails, confidence)
+    alone = tuple(slug for slug, each in zip(COMPARED, benchmarks, strict=True) if each is None)
+    return Market(history, _pairs(benchmarks, len(returns)), tails, confidence, alone)
 
 
 # What came over a wire is read-only, and for that the kernel would be compiled once more.

@@ -1,6 +1,5 @@
 """The full set of a portfolio's risk figures, in one call."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,22 +55,18 @@ def measure(
             f"Returns of shape {returns.shape} do not fit weights of shape {weights.shape}.",
             hint="The returns need a column for each weight.",
         )
-    benchmarks = dict(zip(figures.COMPARED, (benchmark, btc, sp500), strict=True))
-    market = figures.lay_out(returns, tuple(benchmarks.values()), confidence)
+    market = figures.lay_out(returns, (benchmark, btc, sp500), confidence)
     measured = market.measure(figures.one(weights))
-    values = dict(zip(figures.COLUMNS, measured.values[0].tolist(), strict=True))
+    row = measured.values[0]
     if risk_free:
         excess = measures.moments(weighted_returns(returns, weights) - risk_free)
-        values["sharpe_ratio"] = ratios.annualised_ratio(excess, downside=False)
-        values["sortino_ratio"] = ratios.annualised_ratio(excess, downside=True)
+        row[figures.COLUMNS.index("sharpe_ratio")] = ratios.annualised_ratio(excess, downside=False)
+        row[figures.COLUMNS.index("sortino_ratio")] = ratios.annualised_ratio(excess, downside=True)
+    values = dict(zip(figures.COLUMNS, row.tolist(), strict=True))
     observations = int(measured.observations[0])
     matrix = dependence.correlation_matrix(returns)
     matched = dict(zip(figures.COMPARED, measured.matched[0].tolist(), strict=True))
-    undefined = [slug for slug, value in values.items() if math.isnan(value)]
-    reasons = figures.why_undefined(undefined, observations, matched, confidence)
-    for slug, other in benchmarks.items():
-        if other is None:
-            reasons[slug] = "no benchmark"
+    reasons = measured.reasons(0)
     if reason := _why_incomplete(matrix, observations):
         reasons["correlation_matrix"] = reason
     return Measures(values, matrix, reasons, observations, matched)
