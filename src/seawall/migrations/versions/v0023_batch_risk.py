@@ -8,8 +8,8 @@ from alembic import op
 from seawall.db.engine import OWNER_ROLE, WORKER_ROLE
 from seawall.migrations.operations import open_to_owner
 
-revision = "0021"
-down_revision = "0020"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
