@@ -8,6 +8,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from asyncpg.exceptions import CheckViolationError
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -245,7 +246,7 @@ async def test_what_is_interrupted_keeps_whole_chunks_alone(
     async with open_admin(location, OWNER_ROLE) as owner:
         async with owner.begin() as connection:
             await connection.execute(text(broken))
-        with pytest.raises(InvalidError):
+        with pytest.raises(CheckViolationError):
             await _run(worker)
         assert await _count(engine, PortfolioRiskMetrics) in {0, 2, 4, len(BUYS) - 2}
         async with owner.begin() as connection:

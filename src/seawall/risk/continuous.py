@@ -100,9 +100,7 @@ async def remeasure(
     timings.portfolios = time.perf_counter() - begun - timings.prices
     run = _Run(engine, known, timings)
     chunk = max(min(CHUNK, -(-len(found) // TOGETHER)), 1)
-    done = await asyncio.gather(
-        *(_measure_chunk(run, found[at : at + chunk]) for at in range(0, len(found), chunk))
-    )
+    done = await _all(run, [found[at : at + chunk] for at in range(0, len(found), chunk)])
     apart = [each for _, left in done for each in left]
     start = time.perf_counter()
     refused = await _replay(run, apart)
@@ -110,6 +108,18 @@ async def remeasure(
     timings.total = time.perf_counter() - begun
     kept = sum(count for count, _ in done)
     return Remeasured(known.as_of, known.known_at, found, kept, len(apart), refused, timings)
+
+
+async def _all(run: _Run, chunks: Sequence[Found]) -> list[tuple[int, Found]]:
+    """Measure every chunk; when one fails, nothing goes on behind the error's back."""
+    tasks = [asyncio.ensure_future(_measure_chunk(run, chunk)) for chunk in chunks]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def _measure_chunk(run: _Run, found: Found) -> tuple[int, Found]:
