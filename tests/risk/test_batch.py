@@ -15,7 +15,7 @@ from seawall.core.errors import InvalidError
 from seawall.quant.metrics.figures import COLUMNS, COMPARED, Measured, Portfolios
 from seawall.quant.metrics.measure import Measures, measure
 from seawall.quant.returns import Benchmark, common_returns, match_benchmark
-from seawall.quant.types import FloatArray
+from seawall.quant.types import FloatArray, IntArray
 from seawall.risk.batch import Spread, from_sparse, measure_batch
 
 DAYS, ASSETS = 150, 8
@@ -43,8 +43,8 @@ def _benchmarks(seed: int) -> tuple[FloatArray | None, ...]:
     return (btc if seed % 2 else None, btc, index)
 
 
-def _matched(rows: FloatArray, closes: FloatArray | None) -> Benchmark | None:
-    return None if closes is None else match_benchmark(rows.astype(np.int64), closes)
+def _matched(rows: IntArray, closes: FloatArray | None) -> Benchmark | None:
+    return None if closes is None else match_benchmark(rows, closes)
 
 
 def _returns(closes: FloatArray) -> FloatArray:
@@ -52,7 +52,7 @@ def _returns(closes: FloatArray) -> FloatArray:
 
 
 def _alone(
-    closes: FloatArray, columns: FloatArray, weights: FloatArray, seed: int, confidence: float
+    closes: FloatArray, columns: IntArray, weights: FloatArray, seed: int, confidence: float
 ) -> Measures:
     history = common_returns(closes[:, columns])
     benchmark, btc, sp500 = (_matched(history.rows, each) for each in _benchmarks(seed))
@@ -144,13 +144,13 @@ def test_neither_chunks_nor_workers_change_a_bit(
 
 def test_a_dask_cluster_gives_the_same_bits(many: Portfolios, together: Measured) -> None:
     with (
-        LocalCluster(  # type: ignore[no-untyped-call]
+        LocalCluster(
             n_workers=1,
             threads_per_worker=2,
             processes=False,
             dashboard_address=None,
         ) as cluster,
-        Client(cluster),  # type: ignore[no-untyped-call]
+        Client(cluster),
         parallel_config(backend="dask"),
     ):
         _same(_batch(many, 1, spread=Spread(50)), together)
