@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from seawall.core.errors import InvalidError
 from seawall.core.time import iso, parse_time
 from seawall.db.session import transaction, unbound_transaction
-from seawall.identity.store import list_users
 from seawall.jobs.crew import Given, Task
 from seawall.jobs.defer import defer
 from seawall.jobs.store import join
-from seawall.market.store import list_priced
-from seawall.portfolios.store import get_portfolio, list_assets, list_portfolios
-from seawall.risk import midnights, store
+from seawall.market.store import find_assets, list_priced
+from seawall.portfolios.store import get_portfolio
+from seawall.risk import continuous, midnights, store
 from seawall.risk.assets.measure import measure_due
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion
@@ -27,14 +27,22 @@ async def remeasure(given: Given, *, assets: Sequence[str]) -> None:
     await _remeasure(given, None, joined or assets)
 
 
-async def _remeasure(given: Given, as_of: datetime | None, assets: Sequence[str]) -> None:
-    async with unbound_transaction(given.engine) as session:
-        users = await list_users(session)
-    for user in users:
-        async with transaction(given.engine, user) as session:
-            for portfolio in await list_portfolios(session):
-                if not {*await list_assets(session, portfolio.id)}.isdisjoint(assets):
-                    await report(session, portfolio, as_of, RiskQuestion())
+async def _remeasure(given: Given, as_of: datetime | None, assets: Sequence[str] | None) -> None:
+    """Measure the portfolios of all users that hold one of the assets, or all portfolios."""
+    ids = None
+    if assets is not None:
+        async with unbound_transaction(given.engine) as session:
+            ids = {asset.id for asset in (await find_assets(session, assets)).values()}
+        if not ids:
+            return
+    done = await continuous.remeasure(given.engine, as_of, ids)
+    if done.refused:
+        portfolio, reason = next(iter(done.refused.items()))
+        raise InvalidError(
+            f"{len(done.refused)} of {len(done.portfolios)} portfolios could not be measured, such"
+            f" as {portfolio}: {reason}",
+            hint="The others are measured.",
+        )
 
 
 async def report_portfolio(given: Given, *, user: str, portfolio: str) -> None:
@@ -57,9 +65,7 @@ async def measure_assets(given: Given, *, assets: Sequence[str]) -> None:
 async def measure_midnight(given: Given, *, midnight: str) -> None:
     """Measure every portfolio as of a midnight that is over."""
     as_of = parse_time(midnight)
-    async with unbound_transaction(given.engine) as session:
-        priced = await list_priced(session)
-    await _remeasure(given, as_of, priced)
+    await _remeasure(given, as_of, None)
     async with unbound_transaction(given.engine) as session:
         await store.add_midnight(session, as_of)
 
