@@ -17,6 +17,7 @@ MODULES = {
     "demo-warm": "command_line",
     "import-1m": "import_1m",
     "ingest-with-policies": "ageing",
+    "monte-carlo": "monte_carlo",
     "query-targets": "query_targets",
     "risk-batch-100k": "risk_batch_100k",
     "risk-batch-rows": "risk_batch_rows",

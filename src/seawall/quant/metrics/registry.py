@@ -22,6 +22,8 @@ from seawall.quant.metrics import (
     returns,
     skill,
     tail,
+    tail_entropic,
+    tail_methods,
     volatility,
 )
 from seawall.quant.metrics.metric import Metric
@@ -30,7 +32,7 @@ FAMILIES: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
     {
         "Return and volatility": (*returns.METRICS, *volatility.METRICS),
         "Drawdown": drawdown.METRICS,
-        "Tail": tail.METRICS,
+        "Tail": (*tail.METRICS, *tail_entropic.METRICS, *tail_methods.METRICS),
         "Return for risk": ratios.METRICS,
         "Skill or luck": skill.METRICS,
         "Shape": moments.METRICS,
