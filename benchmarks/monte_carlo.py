@@ -9,6 +9,7 @@ function, an interpolation for each asset. They have to agree within the simulat
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import optimize, stats
@@ -70,7 +71,8 @@ def _plain_fit(returns: FloatArray) -> tuple[FloatArray, float]:
 
     def loss(degrees: float) -> float:
         scores = stats.t.ppf(uniform, degrees)
-        joint = stats.multivariate_t(shape=matrix, df=degrees).logpdf(scores).sum()
+        density: Any = stats.multivariate_t(shape=matrix, df=degrees)  # type: ignore[arg-type]
+        joint = density.logpdf(scores).sum()
         return float(stats.t.logpdf(scores, degrees).sum() - joint)
 
     found = optimize.minimize_scalar(

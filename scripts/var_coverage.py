@@ -47,6 +47,14 @@ PORTFOLIOS = {
     "equal BTC, ETH, BNB": ("BTC, Yahoo", "ETH, Yahoo", "BNB, Yahoo"),
     "equal XRP, ADA, LTC, LINK, AVAX": tuple(each for each in FILES if "Binance" in each),
 }
+CHECKED = (
+    ("AVAX, Binance", TailMethod.HISTORICAL, 0.95),
+    ("XRP, Binance", TailMethod.CORNISH_FISHER, 0.99),
+    ("SOL, Yahoo", TailMethod.GAUSSIAN, 0.99),
+    ("SOL, Yahoo", TailMethod.FILTERED, 0.95),
+    ("equal XRP, ADA, LTC, LINK, AVAX", TailMethod.FILTERED_EWMA, 0.99),
+)
+"""What is computed again in seconds, to see whether the page is still true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ def read_returns(folder: Path, names: tuple[str, ...]) -> FloatArray:
         closes = closes[~closes.index.duplicated()].sort_index().asfreq("D")
         returns = simple_returns(closes.to_numpy())
         columns.append(pd.Series(returns, index=closes.index[1:]))
-    return np.ascontiguousarray(pd.concat(columns, axis=1).dropna().to_numpy())
+    return np.ascontiguousarray(pd.concat(columns, axis=1, sort=True).dropna().to_numpy())
 
 
 def backtest(series: str, returns: FloatArray, method: TailMethod, confidence: float) -> Backtest:
@@ -110,12 +118,24 @@ def run(folder: Path, jobs: int) -> list[Backtest]:
     return list(Parallel(n_jobs=jobs)(delayed(backtest)(*task) for task in tasks))
 
 
+def find_drift(folder: Path) -> list[str]:
+    """Compute a few rows again, and name those that the page has otherwise."""
+    written = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = [
+        write_row(
+            backtest(name, read_returns(folder, PORTFOLIOS.get(name, (name,))), method, confidence)
+        )
+        for name, method, confidence in CHECKED
+    ]
+    return [row for row in rows if row not in written]
+
+
 def write_tables(results: list[Backtest]) -> str:
     """Write how all methods did together, and then each on each series."""
     parts = []
     for confidence in CONFIDENCES:
         level = [each for each in results if each.confidence == confidence]
-        parts += [f"## At {confidence:.0%}", *_summary(level), ""]
+        parts += [f"## Results at {confidence:.0%}", *_summary(level), ""]
         parts += [
             _HEADING,
             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -170,7 +190,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="the real daily prices")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; all processors by default")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 where a few rows differ"
+    )
     arguments = parser.parse_args()
+    if arguments.check:
+        drifted = find_drift(arguments.folder)
+        for row in drifted:
+            print(f"{PAGE} does not say {row}", file=sys.stderr)
+        return 1 if drifted else 0
     tables = write_tables(run(arguments.folder, arguments.jobs))
     page = PAGE.read_text(encoding="utf-8")
     head, _, rest = page.partition(BEGIN)

@@ -1,6 +1,7 @@
 """The t copula's fit, and its simulation's bits and distributions."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,17 @@ def drawn(days: int, degrees: float, correlation: float, assets: int = 4) -> Flo
     matrix = np.full((assets, assets), correlation)
     np.fill_diagonal(matrix, 1.0)
     rng = np.random.default_rng(4)
-    scores = stats.multivariate_t(shape=matrix, df=degrees, seed=rng).rvs(days)
+    scores = correlated(matrix, degrees, days, rng)
     return stats.expon.ppf(stats.t.cdf(scores, degrees))
+
+
+def correlated(
+    matrix: FloatArray, degrees: float, days: int, rng: np.random.Generator
+) -> FloatArray:
+    """Draw from a multivariate t distribution."""
+    normal = rng.standard_normal((days, len(matrix))) @ np.linalg.cholesky(matrix).T
+    scores: FloatArray = normal * np.sqrt(degrees / rng.chisquare(degrees, (days, 1)))
+    return scores
 
 
 def test_kendalls_tau_is_scipys_with_and_without_ties() -> None:
@@ -51,7 +61,8 @@ def test_the_likelihood_is_greatest_there() -> None:
 
     def likelihood(degrees: float) -> float:
         scores = stats.t.ppf(uniform, degrees)
-        joint = stats.multivariate_t(shape=fit.correlations, df=degrees).logpdf(scores).sum()
+        density: Any = stats.multivariate_t(shape=fit.correlations, df=degrees)  # type: ignore[arg-type]
+        joint = density.logpdf(scores).sum()
         return float(joint - stats.t.logpdf(scores, degrees).sum())
 
     best = likelihood(fit.degrees)
@@ -97,9 +108,8 @@ def test_simulated_days_depend_as_those_of_a_plain_simulation() -> None:
     returns = np.random.default_rng(2).standard_t(4, (300, 3)) * 0.02
     copula = fit_t_copula(returns)
     weights = np.array([0.5, 0.7, -0.2])
-    scores = stats.multivariate_t(
-        shape=copula.correlations, df=copula.degrees, seed=np.random.default_rng(1)
-    ).rvs(30_000)
+    rng = np.random.default_rng(1)
+    scores = correlated(copula.correlations, copula.degrees, 30_000, rng)
     uniform = stats.t.cdf(scores, copula.degrees)
     days = np.column_stack([np.quantile(returns[:, i], uniform[:, i]) for i in range(3)])
     mine = simulate(weights, returns, copula, Draws(1, 30_000, 0))
@@ -118,7 +128,8 @@ def test_the_table_of_students_distribution_is_right_to_a_millionth(degrees: flo
 
 def test_streams_are_uniform_normal_and_chi_square_and_independent() -> None:
     numbers = simulation.draw(3, 0, 4.5, 100_000)
-    for column, law in zip(numbers.T, (stats.uniform, stats.norm, stats.chi2(4.5)), strict=True):
+    laws: tuple[Any, ...] = (stats.uniform, stats.norm, stats.chi2(4.5))
+    for column, law in zip(numbers.T, laws, strict=True):
         assert stats.kstest(column, law.cdf).pvalue > 0.01
     # The ziggurat's last layer, beyond 3.654, is one in 3,875.
     beyond = int((np.abs(numbers[:, 1]) > 3.6541528853610088).sum())

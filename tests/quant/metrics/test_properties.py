@@ -134,13 +134,14 @@ def test_a_series_that_does_not_vary_gives_no_ratio(slug: str, level: float) -> 
         assert math.isnan(found)
 
 
-@pytest.mark.parametrize("slug", SCALARS)
+# In another order a simulation draws other paths; tests/quant/test_tails.py compares these.
+@pytest.mark.parametrize("slug", [slug for slug in SCALARS if not slug.endswith("_copula")])
 def test_the_order_of_the_assets_does_not_matter(slug: str) -> None:
     metric, matrix = REGISTRY[slug], -drawn(150)
     mixed = np.array([2, 0, 3, 1])
     there = value(slug, *inputs(metric, matrix))
     back = value(slug, *inputs(metric, np.ascontiguousarray(matrix[:, mixed]), WEIGHTS[mixed]))
-    assert back == pytest.approx(there, rel=1e-9, abs=1e-12)
+    assert back == pytest.approx(there, rel=1e-9, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("slug", GROWS)

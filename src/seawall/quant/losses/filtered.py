@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seawall.quant.garch import fit_garch
+from seawall.quant.garch import MIN_OBSERVATIONS, fit_garch
 from seawall.quant.kernels import measures, simulation, variance
 from seawall.quant.losses.empirical import of_outcomes
 from seawall.quant.losses.estimate import Estimate, undefined
@@ -32,7 +32,7 @@ def filtered_garch(returns: FloatArray, confidence: float, draws: Draws) -> Esti
     Source: Barone-Adesi, Giannopoulos & Vosper (1999), "VaR without Correlations for Portfolios of
     Derivative Securities", Journal of Futures Markets 19(5).
     """
-    if reason := too_few(min_observations(confidence), returns.size):
+    if reason := too_few(max(min_observations(confidence), MIN_OBSERVATIONS), returns.size):
         return undefined(reason)
     if measures.moments(returns).deviation == 0:
         return _still(returns, draws.horizon)

@@ -53,8 +53,10 @@ def joint_tail_figure(
 ) -> float:
     """Answer a question about (N,) weights of (T, N) returns with one field of its `TailRisk`.
 
-    NaN where that is undefined.
+    NaN where that is undefined, or a weight is not a number.
     """
+    if not np.isfinite(np.asarray(weights, float)).all():
+        return math.nan
     return _field(tail_risk(weights, returns, question), field)
 
 
