@@ -33,7 +33,8 @@ from seawall.risk.targets import Cap, OptimiseQuestion, Targets, choose_targets
 class TargetWeight:
     """An asset's weight now and wanted, and its share of the variance before and after.
 
-    `kept` says that the weight was not chosen; shares are None where nothing varies.
+    `kept` says that the weight was neither chosen nor asked for. Shares are None where nothing
+    varies.
     """
 
     asset: str
@@ -177,7 +178,7 @@ def _optimised(
             target=float(targets.weights[at]),
             risk_share=_defined(before[at]),
             target_risk_share=_defined(after[at]),
-            kept=not targets.chosen[at],
+            kept=not targets.chosen[at] and (asset != CASH or question.bounds.cash is None),
         )
         for at, asset in enumerate(history.assets)
     ]

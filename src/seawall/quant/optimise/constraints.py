@@ -7,7 +7,7 @@ import numpy as np
 
 from seawall.core.errors import InvalidError
 from seawall.quant.optimise.linear import LinearProgram, solve_linear
-from seawall.quant.types import BoolArray, FloatArray
+from seawall.quant.types import PERIODS_PER_YEAR, BoolArray, FloatArray
 
 SLACK = 1e-9
 """By how much a sum of weights may miss a limit through rounding."""
@@ -148,8 +148,9 @@ def _check_mean(limits: Limits, means: FloatArray | None) -> None:
     had = -np.inf if best is None else float(means @ best)
     if had < wanted - 1e-12:
         raise InvalidError(
-            f"A mean daily return of {wanted:.4%} is asked for; within the other limits"
-            f" {had:.4%} can be had at most.",
+            f"A mean return of {wanted:.4%} a day is asked for, {wanted * PERIODS_PER_YEAR:.1%} a"
+            f" year; within the other limits {had:.4%} can be had at most,"
+            f" {had * PERIODS_PER_YEAR:.1%} a year.",
             hint="Ask for less, or widen the limits.",
         )
 
