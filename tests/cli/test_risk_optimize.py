@@ -74,7 +74,7 @@ def test_a_person_reads_tables(held: Cli) -> None:
 
 
 def test_a_wide_band_needs_no_trade(held: Cli) -> None:
-    out = held("risk", "optimize", "Main", *AS_OF, "--band", "0.9").out
+    out = held("risk", "optimize", "Main", *AS_OF, "--method", "risk-parity", "--band", "0.9").out
     assert "No trade is needed." in out
     assert "Within the band of 90 %" in out
 

@@ -99,7 +99,7 @@ class Bounds:
     caps: tuple[Cap, ...] = ()
     least_return: float | None = None
     turnover: float | None = None
-    keep: frozenset[str] = frozenset()
+    keep: tuple[str, ...] = ()
     cash: float | None = None
 
     def __post_init__(self) -> None:
@@ -145,7 +145,7 @@ def choose_targets(
         UnavailableError: the method needs skfolio, which is not installed.
     """
     assets, bounds = market.history.assets, question.bounds
-    unheld = sorted(bounds.keep - set(assets))
+    unheld = sorted(set(bounds.keep) - set(assets))
     if unheld:
         raise InvalidError(f"{', '.join(unheld)} cannot be kept, for none is held.")
     kept = {CASH, *USD_STABLECOINS, *bounds.keep}

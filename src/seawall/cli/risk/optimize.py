@@ -94,7 +94,7 @@ def optimize(
             caps=tuple(targets.parse_cap(each) for each in cap or ()),
             least_return=target_return,
             turnover=turnover,
-            keep=frozenset(each.strip().upper() for each in keep or ()),
+            keep=tuple(each.strip().upper() for each in keep or ()),
             cash=cash,
         ),
         costs=TradingCosts(
