@@ -64,6 +64,8 @@ VALUES = {
             st.none() | AMOUNTS,
             st.none() | st.floats(0, 1),
             st.none() | st.integers(0, 10**6),
+            st.none() | st.floats(0, 1),
+            blocking=st.sampled_from([(), ("max_drawdown",)]),
         ),
         max_size=2,
     ).map(tuple),

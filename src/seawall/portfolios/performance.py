@@ -50,21 +50,35 @@ def time_weighted_return(points: Sequence[FlowPoint], end_value: Decimal) -> Tim
     """
     if not points:
         return TimeWeightedReturn(None, "no money has come in yet")
-    growth, start = Decimal(1), ZERO
+    end = FlowPoint(points[-1].time, end_value, ZERO, end_value)
+    try:
+        growth = chain((*points, end))[-1]
+    except NotFoundError as error:
+        return TimeWeightedReturn(None, str(error))
+    return TimeWeightedReturn(CONTEXT.subtract(growth, 1).quantize(QUANTUM, context=CONTEXT))
+
+
+def chain(points: Sequence[FlowPoint], start: Decimal = ZERO) -> list[Decimal]:
+    """Multiply the growth of the stretches that end at each point, from a value at the start.
+
+    Raises:
+        NotFoundError: a stretch began with nothing and ended with something.
+    """
+    growth, found = Decimal(1), []
     for point in points:
         came = max(point.flow, ZERO)
         went = min(point.flow, ZERO)
         closing = CONTEXT.subtract(point.after, went) if went else point.before
         factor = _factor(start, closing)
         if factor is None:
-            return _undefined(point.time)
+            raise NotFoundError(
+                f"value appeared in an empty portfolio around {iso(point.time)}, so growth has"
+                " no base"
+            )
         growth = CONTEXT.multiply(growth, factor)
+        found.append(growth)
         start = CONTEXT.add(point.before, came) if came else point.after
-    factor = _factor(start, end_value)
-    if factor is None:
-        return _undefined(points[-1].time)
-    growth = CONTEXT.multiply(growth, factor)
-    return TimeWeightedReturn(CONTEXT.subtract(growth, 1).quantize(QUANTUM, context=CONTEXT))
+    return found
 
 
 def flow_points(movements: Iterable[Movement], price_at: PriceAt) -> tuple[FlowPoint, ...]:
@@ -128,9 +142,3 @@ def _factor(start: Decimal, end: Decimal) -> Decimal | None:
     if start > 0:
         return CONTEXT.divide(end, start)
     return None if end else Decimal(1)
-
-
-def _undefined(time: datetime) -> TimeWeightedReturn:
-    return TimeWeightedReturn(
-        None, f"value appeared in an empty portfolio around {iso(time)}, so growth has no base"
-    )

@@ -14,6 +14,7 @@ from seawall.portfolios.store import get_portfolio, lock_portfolio
 from seawall.portfolios.valuation import Moment, begin
 from seawall.risk import store
 from seawall.risk.benchmarks import BTC
+from seawall.risk.limits.check import check_limits
 from seawall.risk.measure import measure_portfolio, measure_valued, value_for
 from seawall.risk.schemas import RiskQuestion, RiskReport
 
@@ -33,7 +34,10 @@ async def report(
     as_of: datetime | None,
     question: RiskQuestion,
 ) -> RiskReport:
-    """Measure a portfolio, and keep the report with a snapshot, unless it is kept already."""
+    """Measure a portfolio, and keep the report with a snapshot, unless it is kept already.
+
+    One of the present also checks the limits.
+    """
     # One report of a portfolio at a time, or two equal ones would both be kept.
     await lock_portfolio(session, portfolio.id)
     moment = await begin(session, portfolio, as_of, {BTC, SP500, question.benchmark})
@@ -45,6 +49,8 @@ async def report(
         return kept
     report_id = await store.add_report(session, portfolio.user_id, measured)
     await snapshot_portfolio(session, valuation, _headline(measured))
+    if as_of is None:
+        await check_limits(session, valuation, measured)
     return replace(measured, id=report_id)
 
 

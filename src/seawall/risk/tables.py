@@ -6,12 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     CheckConstraint,
     Computed,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
+    Text,
     UniqueConstraint,
     func,
     text,
@@ -28,6 +30,11 @@ from seawall.db.base import (
     UuidKey,
     audited,
     unaudited,
+)
+
+LIMIT_NAMES = (
+    "'max_position_value', 'max_daily_loss', 'max_drawdown', 'max_orders_per_hour', 'max_weight',"
+    " 'max_var_95', 'max_expected_shortfall', 'max_volatility', 'max_leverage'"
 )
 
 
@@ -270,7 +277,8 @@ class RiskScore(Base):
 class RiskLimit(Base):
     """What a user allows for one portfolio, one trading account, or, with neither, altogether.
 
-    Amounts are in USD, `max_drawdown` is a fraction; what is null is not limited.
+    Amounts are in USD, the others are fractions but for `max_leverage`, a multiple, and the number
+    of orders; what is null is not limited. A broken limit named in `blocking` stops trading.
     """
 
     __tablename__ = "risk_limits"
@@ -290,6 +298,15 @@ class RiskLimit(Base):
         CheckConstraint("'NaN' NOT IN (max_position_value, max_daily_loss)", name="not_nan"),
         CheckConstraint("max_drawdown BETWEEN 0 AND 1", name="max_drawdown"),
         CheckConstraint("max_orders_per_hour >= 0", name="max_orders"),
+        CheckConstraint("max_weight BETWEEN 0 AND 1", name="max_weight"),
+        CheckConstraint(
+            "max_var_95 BETWEEN 0 AND 1 AND max_expected_shortfall BETWEEN 0 AND 1", name="tail"
+        ),
+        CheckConstraint(
+            "max_volatility >= 0 AND max_volatility < 'Infinity'", name="max_volatility"
+        ),
+        CheckConstraint("max_leverage >= 0 AND max_leverage < 'Infinity'", name="max_leverage"),
+        CheckConstraint(f"blocking <@ ARRAY[{LIMIT_NAMES}]", name="blocking"),
         Index("idx_risk_limits_portfolio_id", "portfolio_id"),
         Index("idx_risk_limits_account_id", "account_id"),
         {"info": TENANT | audited()},
@@ -307,6 +324,12 @@ class RiskLimit(Base):
     max_orders_per_hour: Mapped[int | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+    max_weight: Mapped[float | None]
+    max_var_95: Mapped[float | None]
+    max_expected_shortfall: Mapped[float | None]
+    max_volatility: Mapped[float | None]
+    max_leverage: Mapped[float | None]
+    blocking: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default="{}")
 
 
 class RiskEvent(Base):
@@ -319,11 +342,7 @@ class RiskEvent(Base):
     __tablename__ = "risk_events"
     __table_args__ = (
         _below("risk_events", "risk_limits", "limit_id", "SET NULL (limit_id)"),
-        CheckConstraint(
-            "limit_name IN ('max_position_value', 'max_daily_loss', 'max_drawdown',"
-            " 'max_orders_per_hour')",
-            name="limit_name",
-        ),
+        CheckConstraint(f"limit_name IN ({LIMIT_NAMES})", name="limit_name"),
         CheckConstraint("limit_id IS NULL OR limit_name IS NOT NULL", name="limit"),
         CheckConstraint("event_type ~ '^[a-z][a-z0-9_]{0,49}$'", name="type"),
         CheckConstraint("severity IN ('info', 'warning', 'critical')", name="severity"),

@@ -80,7 +80,8 @@ class CachedStrategy:
 class CachedRiskLimits:
     """What a user's trading may not exceed, in all or in one portfolio or account; None: no limit.
 
-    `max_drawdown` is a share, 0.2 for 20 %.
+    Shares are fractions, 0.2 for 20 %. While a limit named in `blocking` is broken, nothing is to
+    be traded.
     """
 
     portfolio_id: UUID | None = None
@@ -89,6 +90,12 @@ class CachedRiskLimits:
     max_daily_loss: Decimal | None = None
     max_drawdown: float | None = None
     max_orders_per_hour: int | None = None
+    max_weight: float | None = None
+    max_var_95: float | None = None
+    max_expected_shortfall: float | None = None
+    max_volatility: float | None = None
+    max_leverage: float | None = None
+    blocking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
