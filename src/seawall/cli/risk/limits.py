@@ -160,9 +160,9 @@ def _of(named: "Named", use: "Use") -> str:
 
 
 def _headroom(use: "Use") -> "Amount | None":
+    if use.used.value is None:
+        return None
     match use.allowed, use.used.value:
-        case _, None:
-            return None
         case Decimal() as allowed, Decimal() as used:
             return allowed - used
         case int(allowed), int(used):
