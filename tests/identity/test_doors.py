@@ -218,6 +218,7 @@ async def test_a_table_of_the_application_s_own_misleads_no_door(unbound: AsyncS
             "portfolio_weights(uuid[], timestamptz, timestamptz)",
             {"seawall_worker", "seawall_owner"},
         ),
+        ("portfolios_limited(uuid[])", {"seawall_worker", "seawall_owner"}),
     ],
 )
 async def test_who_may_call_a_door(unbound: AsyncSession, function: str, callers: set[str]) -> None:

@@ -26,6 +26,7 @@ AS_OWNER = {
     "portfolios_to_measure": MEASURED,
     "portfolio_weights": MEASURED,
     "keep_portfolio_risk": MEASURED,
+    "portfolios_limited": MEASURED,
     "public_portfolio": PUBLISHED,
     "public_holdings": PUBLISHED,
     "list_public_portfolios": PUBLISHED,

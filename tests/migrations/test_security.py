@@ -123,6 +123,7 @@ WORKERS_MAY_CALL = MAY_CALL | {
     "portfolios_to_measure",
     "portfolio_weights",
     "keep_portfolio_risk",
+    "portfolios_limited",
 }
 RIGHTS = """
     SELECT concat_ws(' ', name || ':', (

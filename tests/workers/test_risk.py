@@ -158,3 +158,25 @@ async def test_assets_are_measured_to_the_end(
         rows = await connection.execute(text("SELECT DISTINCT time FROM risk_metrics ORDER BY 1"))
         times = list(rows.scalars())
     assert times == [START + number * DAY for number in range(1, 151)]
+
+
+async def test_new_prices_break_a_limit_without_anybody_asking(
+    bring: Bring, engine: AsyncEngine, given: Given
+) -> None:
+    await bring("BTC", [100.0 + day % 7 for day in range(40)])
+    await _hold(engine, "Limited", "BTC")
+    await _hold(engine, "Free", "BTC")
+    async with transaction(engine, OWNER_ID) as session:
+        await session.execute(
+            text(
+                "INSERT INTO risk_limits (portfolio_id, max_position_value)"
+                " SELECT id, 150 FROM portfolios WHERE name = 'Limited'"
+            )
+        )
+    await risk.remeasure(given, assets=["BTC"])
+    await risk.remeasure(given, assets=["BTC"])
+    async with transaction(engine, OWNER_ID) as session:
+        broken = await session.scalars(
+            text("SELECT limit_name FROM risk_events WHERE resolved_at IS NULL")
+        )
+        assert list(broken) == ["max_position_value"]

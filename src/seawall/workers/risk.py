@@ -14,6 +14,7 @@ from seawall.market.store import find_assets, list_priced
 from seawall.portfolios.store import get_portfolio
 from seawall.risk import continuous, midnights, store
 from seawall.risk.assets.measure import measure_due
+from seawall.risk.limits.store import list_limited
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion
 
@@ -36,6 +37,8 @@ async def _remeasure(given: Given, as_of: datetime | None, assets: Sequence[str]
         if not ids:
             return
     done = await continuous.remeasure(given.engine, as_of, ids)
+    if as_of is None:
+        await _check_limits(given, [portfolio for portfolio, _ in done.portfolios])
     if done.refused:
         portfolio, reason = next(iter(done.refused.items()))
         raise InvalidError(
@@ -43,6 +46,15 @@ async def _remeasure(given: Given, as_of: datetime | None, assets: Sequence[str]
             f" as {portfolio}: {reason}",
             hint="The others are measured.",
         )
+
+
+async def _check_limits(given: Given, portfolios: Sequence[UUID]) -> None:
+    """Report the measured portfolios that have limits, which checks these."""
+    async with unbound_transaction(given.engine) as session:
+        limited = await list_limited(session, portfolios)
+    for portfolio, user in limited:
+        async with transaction(given.engine, user) as session:
+            await report(session, await get_portfolio(session, portfolio), None, RiskQuestion())
 
 
 async def report_portfolio(given: Given, *, user: str, portfolio: str) -> None:

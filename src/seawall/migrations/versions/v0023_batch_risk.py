@@ -91,7 +91,7 @@ END $$
 """  # noqa: S608 - as above
 
 # Values are rounded half to even, as core.money does it: a report has the same to the last digit.
-VALUE = "(h.quantity * price.usd)"
+VALUE = "worth.usd"
 ROUNDED = f"""CASE WHEN {VALUE} - trunc({VALUE}, 18) = 0.0000000000000000005
         AND mod(trunc({VALUE}, 18), 0.000000000000000002) = 0
     THEN trunc({VALUE}, 18) ELSE round({VALUE}, 18) END"""
@@ -118,6 +118,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
             coalesce(sum(h.quantity) FILTER (WHERE h.asset_id = cash), 0) AS money
         FROM measured m JOIN holdings h ON h.portfolio_id = m.portfolio_id AND {LEDGER}
         LEFT JOIN unnest(asset_ids, prices) AS price (asset_id, usd) ON price.asset_id = h.asset_id
+        CROSS JOIN LATERAL (SELECT h.quantity * price.usd AS usd OFFSET 0) worth
         GROUP BY h.portfolio_id
     ), kept AS (
         INSERT INTO portfolio_risk_metrics (

@@ -271,3 +271,17 @@ async def count_orders(session: AsyncSession, account_id: UUID | None, since: da
     found = await session.scalar(_ORDERS, {"account": account_id, "since": since})
     assert isinstance(found, int)  # noqa: S101 - a count
     return found
+
+
+async def list_limited(
+    session: AsyncSession, portfolios: Collection[UUID]
+) -> list[tuple[UUID, UUID]]:
+    """Return those of these portfolios that a limit is set for, each with its user, by id.
+
+    A limit of everything that a user has is one for each of theirs. A worker alone may ask.
+    """
+    rows = await session.execute(
+        text("SELECT portfolio_id, user_id FROM portfolios_limited(CAST(:measured AS uuid[]))"),
+        {"measured": list(portfolios)},
+    )
+    return [(row[0], row[1]) for row in rows]

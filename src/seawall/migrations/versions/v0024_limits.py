@@ -2,13 +2,30 @@
 
 from alembic import op
 
-revision = "0023"
-down_revision = "0022"
+from seawall.db.engine import WORKER_ROLE
+from seawall.migrations.operations import open_to_owner
+
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
 ADDED = ("max_weight", "max_var_95", "max_expected_shortfall", "max_volatility", "max_leverage")
 BEFORE = ("max_position_value", "max_daily_loss", "max_drawdown", "max_orders_per_hour")
+
+PORTFOLIOS_LIMITED = """
+CREATE FUNCTION portfolios_limited(measured uuid[])
+RETURNS TABLE (portfolio_id uuid, user_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT p.id, p.user_id FROM portfolios p
+    WHERE p.id = ANY (measured) AND p.deleted_at IS NULL AND EXISTS (
+        SELECT FROM risk_limits l
+        WHERE l.user_id = p.user_id AND l.account_id IS NULL
+            AND (l.portfolio_id = p.id OR l.portfolio_id IS NULL)
+    )
+    ORDER BY p.id
+$$
+"""
 
 
 def upgrade() -> None:
@@ -31,9 +48,14 @@ def upgrade() -> None:
             ADD CONSTRAINT ck_risk_limits_blocking CHECK (blocking <@ ARRAY[{names}])
     """)
     _name_limits((*BEFORE, *ADDED))
+    open_to_owner("risk_limits")
+    op.execute(PORTFOLIOS_LIMITED)
+    op.execute(f"GRANT EXECUTE ON FUNCTION portfolios_limited TO {WORKER_ROLE}")
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION portfolios_limited")
+    op.execute("DROP POLICY owner_select ON risk_limits")
     columns = ", ".join(f"DROP {name}" for name in (*ADDED, "blocking"))
     op.execute(f"ALTER TABLE risk_limits {columns}")
     # What was broken is kept, as an event of no limit that there is.
