@@ -13,7 +13,7 @@ from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:
     from seawall.risk.optimise import Optimised, Outlook
-    from seawall.risk.rebalance import RebalancePlan
+    from seawall.risk.rebalance import RebalancePlan, TradingCosts
     from seawall.risk.targets import OptimiseQuestion
 
 
@@ -79,35 +79,37 @@ def optimize(
     where these are known, nothing staked is sold, and the gains that the sales would realise are
     shown by lot. Nothing is traded or stored.
     """
-    from seawall.core.money import parse_amount
     from seawall.risk import targets
     from seawall.risk.covariance import read_choice
-    from seawall.risk.rebalance import TradingCosts
 
     question = targets.OptimiseQuestion(
         method=targets.parse_method(method),
         covariance=read_choice(covariance, histories, window),
         confidence=confidence,
         bounds=targets.Bounds(
-            least=min_weight,
-            most=max_weight,
-            caps=tuple(targets.parse_cap(each) for each in cap or ()),
-            least_return=target_return,
-            turnover=turnover,
-            keep=tuple(each.strip().upper() for each in keep or ()),
-            cash=cash,
+            min_weight,
+            max_weight,
+            tuple(targets.parse_cap(each) for each in cap or ()),
+            target_return,
+            turnover,
+            tuple(each.strip().upper() for each in keep or ()),
+            cash,
         ),
-        costs=TradingCosts(
-            parse_amount(fee, "--fee"),
-            parse_amount(slippage, "--slippage"),
-            parse_amount(band, "--band"),
-        ),
+        costs=_costs(fee, slippage, band),
     )
     made = run(_optimise(name, as_of, question))
-    if as_json:
-        print_json(made)
-    else:
-        print_optimised(made)
+    (print_json if as_json else print_optimised)(made)
+
+
+def _costs(fee: str, slippage: str, band: str) -> "TradingCosts":
+    from seawall.core.money import parse_amount
+    from seawall.risk.rebalance import TradingCosts
+
+    return TradingCosts(
+        parse_amount(fee, "--fee"),
+        parse_amount(slippage, "--slippage"),
+        parse_amount(band, "--band"),
+    )
 
 
 async def _optimise(name: str, as_of: datetime | None, question: "OptimiseQuestion") -> "Optimised":

@@ -53,6 +53,18 @@ TITLES = {
 }
 
 
+Histories = Annotated[
+    str | None,
+    typer.Option(
+        metavar="common|pairwise|proxy",
+        help="Show volatility and correlations of histories of unequal length besides.",
+    ),
+]
+Covariance = Annotated[
+    str, typer.Option(help="Of these: sample, ewma, ledoit-wolf, denoised and others.")
+]
+
+
 def report(
     name: Name,
     *,
@@ -73,16 +85,8 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Write a tear sheet too: one page that loads nothing."),
     ] = None,
-    histories: Annotated[
-        str | None,
-        typer.Option(
-            metavar="common|pairwise|proxy",
-            help="Show volatility and correlations of histories of unequal length besides.",
-        ),
-    ] = None,
-    covariance: Annotated[
-        str, typer.Option(help="Of these: sample, ewma, ledoit-wolf, denoised and others.")
-    ] = "sample",
+    histories: Histories = None,
+    covariance: Covariance = "sample",
     as_json: Json = False,
 ) -> None:
     """Measure a portfolio's risk, and keep the report.
@@ -105,12 +109,8 @@ def report(
         also = {"attribution": done.parts, "covariance": done.together}
         held = {key: each for key, each in also.items() if each is not None}
         print_json(document(done.report) | held)
-        return
-    print_report(done.report)
-    if done.parts is not None:
-        print_attribution(done.parts)
-    if done.together is not None:
-        print_covariance(done.together)
+    else:
+        _print(done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,14 @@ class _Done:
     parts: "RiskAttribution | None"
     together: "HeldCovariance | None"
     page: str | None
+
+
+def _print(done: _Done) -> None:
+    print_report(done.report)
+    if done.parts is not None:
+        print_attribution(done.parts)
+    if done.together is not None:
+        print_covariance(done.together)
 
 
 async def _report(
