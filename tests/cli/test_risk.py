@@ -112,12 +112,60 @@ def test_options_change_the_question(measured: Cli) -> None:
         (("--confidence", "1"), "A confidence of 1.0"),
         (("--confidence", "1.5"), "A confidence of 1.5"),
         (("--confidence", "nan"), "A confidence of nan"),
+        (("--risk-free", "4"), "A risk-free rate of 4.0"),
+        (("--trials", "0"), "0 trials"),
+        (("--max-age", "0"), "after 0.0 days"),
     ],
 )
 def test_a_question_out_of_range_is_refused(cli: Cli, options: tuple[str, ...], said: str) -> None:
     done = cli("risk", "report", "Main", *options)
     assert done.code == 4
     assert said in done.err
+
+
+def test_every_figure_is_shown_by_families(measured: Cli) -> None:
+    options = ("--all", "--risk-free", "0.04", "--trials", "10", "--max-age", "3")
+    found = _report(measured, *options)
+    assert (found["risk_free"], found["trials"], found["max_age"]) == (0.04, 10, 3)
+    assert found["all_figures"]["sharpe_ratio"]["value"] == found["sharpe_ratio"]
+    assert found["all_figures"]["sharpe_ratio"]["standard_error"] > 0
+    assert found["all_figures"]["ulcer_index"].keys() == {
+        *("value", "low", "high", "standard_error", "observations", "reason"),
+    }
+    text = measured("risk", "report", "Main", "--as-of", AS_OF, *options).out
+    lines = [line.split("  ")[0] for line in text.splitlines()]
+    for title in ("Drawdown", "Beside the benchmark", "Ulcer index", "Longest drawdown"):
+        assert title in lines
+    assert "no prices of SP500 are held" in text
+    plain = _report(measured)
+    assert plain["all_figures"] == {}
+    assert plain["sharpe_ratio"] > found["sharpe_ratio"]
+    done = measured("risk", "recompute", found["id"], "--json")
+    assert done.code == 0
+    assert done.document["recomputed"]["all_figures"] == found["all_figures"]
+
+
+def test_a_stale_price_is_in_the_document_and_the_notes(measured: Cli) -> None:
+    late = "2024-07-24"
+    found = measured("risk", "report", "Main", "--as-of", late, "--json").document
+    assert found["stale"] == dict.fromkeys(("ETH", "BTC"), "2024-07-19T00:00:00Z")
+    text = measured("risk", "report", "Main", "--as-of", late).out
+    assert "Prices are stale: ETH, BTC since 2024-07-19T00:00:00Z." in " ".join(text.split())
+    fresh = measured("risk", "report", "Main", "--as-of", late, "--max-age", "5", "--json")
+    assert fresh.document["stale"] == {}
+
+
+def test_a_price_of_zero_is_not_taken_and_its_days_are_missing(
+    cli: Cli, portfolio: Make, write_candles: Callable[..., Path]
+) -> None:
+    walk = [_walk(day, 100, 0) for day in range(DAYS)]
+    walk[150] = 0.0
+    done = cli("market", "import", write_candles(walk, name="BTCUSD-1d.csv"))
+    assert "rejected" in done.err
+    portfolio("2024-01-02,buy,BTC,20,100,5,")
+    found = _report(cli, "--window", "120")
+    assert (found["observations"], found["missing"]) == (118, 2)
+    assert found["max_drawdown"] < 1
 
 
 def test_an_unknown_benchmark_is_not_found(measured: Cli) -> None:

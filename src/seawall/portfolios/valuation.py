@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,10 +35,11 @@ LAST_DAY, LAST_WEEK = DAY, 7 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Of when a figure is, and what was known to it."""
+    """Of when a figure is, what was known to it, and how old a price may be before it is stale."""
 
     as_of: datetime
     known_at: datetime
+    fresh_for: timedelta = FRESH_FOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ async def value_portfolio(
 
     Its prices are also those of a day and a week before. They cover the daily closes between two
     `midnights`, and with `at_flows` the external flows, which `measure_performance` needs. What is
-    in `also` counts as recorded, though it is not.
+    in `also` counts as recorded, though it is not. A note names what has a price that is older than
+    the moment allows.
     """
     transactions = await store.list_transactions(session, portfolio.id, moment.known_at)
     state = replay([*transactions, *also], method, moment.as_of)
@@ -199,7 +201,7 @@ def _notes(
     notes += [f"{', '.join(assets)}: {note}." for note, assets in assumptions.items()]
     stale: dict[datetime, list[str]] = {}
     for holding, price in priced:
-        if price is not None and moment.as_of - price.time > FRESH_FOR:
+        if price is not None and moment.as_of - price.time > moment.fresh_for:
             stale.setdefault(price.time, []).append(holding.asset)
     since = [f"{', '.join(assets)} since {iso(time)}" for time, assets in sorted(stale.items())]
     if since:

@@ -1,6 +1,5 @@
 """Measuring a portfolio: what it holds, at the prices known, in the figures of the registry."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from seawall.quant.metrics.measure import Measures, measure
 from seawall.quant.metrics.registry import REGISTRY
 from seawall.quant.returns import Benchmark, CommonReturns, match_benchmark
 from seawall.quant.types import FloatArray
+from seawall.risk.all_figures import all_figures, daily_rate, defined, no_figures
 from seawall.risk.benchmarks import BTC, read_benchmarks
 from seawall.risk.exposure import Exposure, Window, expose
 from seawall.risk.schemas import (
@@ -53,6 +53,7 @@ async def value_for(
 
     What is in `also` counts as recorded, though it is not.
     """
+    moment = replace(moment, fresh_for=question.fresh_for)
     window = Window(moment.as_of, question.window)
     return await value_portfolio(
         session, portfolio, moment, portfolio.lot_method, midnights=window.midnights, also=also
@@ -79,8 +80,13 @@ async def measure_valued(
         )
     exposure = expose(valuation, window)
     if exposure is None:
-        return _unmeasured(valuation, question)
-    return _report(valuation, question, exposure, _measure(exposure, closes, question))
+        made = _unmeasured(valuation, question)
+        return replace(made, all_figures=no_figures(made)) if question.everything else made
+    measured = _measure(exposure, closes, question)
+    made = _report(valuation, question, exposure, measured)
+    if not question.everything:
+        return made
+    return replace(made, all_figures=all_figures(made, exposure, closes))
 
 
 def _measure(
@@ -94,6 +100,7 @@ def _measure(
         btc=_match(history, closes.get(BTC)),
         sp500=_match(history, closes.get(SP500)),
         confidence=question.confidence,
+        risk_free=daily_rate(question.risk_free),
     )
     compared = {"beta": question.benchmark, "correlation_btc": BTC, "correlation_sp500": SP500}
     unheld = {
@@ -130,11 +137,6 @@ def _report(
         holdings=_holdings(valuation, exposure.missing),
         notes=(*valuation.notes, *_notes(exposure, question)),
     )
-
-
-def defined(value: float) -> float | None:
-    """Return a figure, None for one that is undefined."""
-    return None if math.isnan(value) else float(value)
 
 
 def _matrix(valuation: Valuation, exposure: Exposure, values: FloatArray) -> CorrelationMatrix:

@@ -90,6 +90,11 @@ def _differences(kept: RiskReport, again: RiskReport) -> tuple[str, ...]:
         for name, value in kept.figures.items()
         if again.figures[name] != value and (value is not None or name in kept.reasons)
     ]
+    figures += [
+        name
+        for name, figure in kept.all_figures.items()
+        if again.all_figures.get(name) != figure and name not in figures
+    ]
     if kept.is_brief:
         named = {name: why for name, why in again.reasons.items() if name in again.figures}
         again = replace(
@@ -100,5 +105,6 @@ def _differences(kept: RiskReport, again: RiskReport) -> tuple[str, ...]:
             reasons=named,
             is_brief=True,
         )
-    rest = [each.name for each in fields(kept) if each.name not in {"figures", "id"}]
+    apart = {"figures", "all_figures", "id"}
+    rest = [each.name for each in fields(kept) if each.name not in apart]
     return (*figures, *(name for name in rest if getattr(kept, name) != getattr(again, name)))

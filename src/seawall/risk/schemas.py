@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,7 +11,11 @@ from seawall.core.errors import InvalidError
 DEFAULT_WINDOW = 365
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_BENCHMARK = "BTC"
+DEFAULT_MAX_AGE = 2.0
+"""Days after which a price is stale."""
+
 MAX_WINDOW = 36_500
+MAX_TRIALS = 1_000_000
 
 FIGURES = (
     "volatility",
@@ -38,13 +42,23 @@ FIGURES = (
 class RiskQuestion:
     """What a report is asked: how many daily returns, which confidence, against what.
 
+    Attributes:
+        risk_free: the rate that ratios are in excess of, per year, compounded.
+        trials: of how many strategies this is the best, for the deflated Sharpe ratio.
+        max_age: after how many days a price is stale.
+        everything: every metric of the registry, with how sure it is, besides the report's own.
+
     Raises:
-        InvalidError: the window or the confidence is out of range.
+        InvalidError: one of them is out of range.
     """
 
     window: int = DEFAULT_WINDOW
     confidence: float = DEFAULT_CONFIDENCE
     benchmark: str = DEFAULT_BENCHMARK
+    risk_free: float = 0.0
+    trials: int = 1
+    max_age: float = DEFAULT_MAX_AGE
+    everything: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= MAX_WINDOW:
@@ -54,6 +68,23 @@ class RiskQuestion:
                 f"A confidence of {self.confidence} is not between 0 and 1.",
                 hint="Write 95 % as 0.95.",
             )
+        if not -1 < self.risk_free <= 1:
+            raise InvalidError(
+                f"A risk-free rate of {self.risk_free} a year is not above -1 and up to 1.",
+                hint="Write 4 % as 0.04.",
+            )
+        if not 1 <= self.trials <= MAX_TRIALS:
+            raise InvalidError(f"{self.trials} trials are not within 1 to {MAX_TRIALS}.")
+        if not 0 < self.max_age <= MAX_WINDOW:
+            raise InvalidError(
+                f"A price cannot be stale after {self.max_age} days; take 0 to {MAX_WINDOW}.",
+                hint="Two days: --max-age 2.",
+            )
+
+    @property
+    def fresh_for(self) -> timedelta:
+        """How old a price may be before it is stale."""
+        return timedelta(days=self.max_age)
 
 
 ASSET_FIGURES = (
@@ -118,13 +149,30 @@ class CorrelationMatrix:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of the registry, between what it lies at 95 %, and what that rests on.
+
+    `value` is None where it is undefined, and `reason` says why; `low` and `high` are None where
+    nothing tells how sure it is.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    standard_error: float | None
+    observations: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RiskReport:
     """A portfolio's risk: its figures, why some are None, and what they rest on.
 
     `figures` are keyed by `FIGURES` and `value_at_risk`, which is at the question's confidence.
     `observations` counts the returns they are of, `missing` the window's other days, and
-    `benchmark_observations` the intervals shared with each benchmark. One that was measured in a
-    batch `is_brief`: it has no holdings, correlations and notes, but the same figures.
+    `benchmark_observations` the intervals shared with each benchmark. `all_figures` are those of
+    the whole registry, where the question asks for them. One that was measured in a batch
+    `is_brief`: it has no holdings, correlations and notes, but the same figures.
     """
 
     portfolio: str
@@ -143,3 +191,14 @@ class RiskReport:
     notes: tuple[str, ...]
     id: UUID | None = field(default=None, compare=False)
     is_brief: bool = False
+    all_figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    @property
+    def stale(self) -> dict[str, datetime]:
+        """The holdings whose price is older than the question allows, and since when it is."""
+        return {
+            each.asset: each.price_time
+            for each in self.holdings
+            if each.price_time is not None
+            and self.as_of - each.price_time > self.question.fresh_for
+        }

@@ -1,6 +1,6 @@
 """The SQL of risk: reports kept as rows."""
 
-from dataclasses import fields
+from dataclasses import MISSING, asdict, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ from seawall.risk.scenarios.schemas import KeptStressTest, StressResult
 from seawall.risk.schemas import (
     FIGURES,
     CorrelationMatrix,
+    Figure,
     PricedHolding,
     RiskQuestion,
     RiskReport,
@@ -45,6 +46,8 @@ async def add_report(session: AsyncSession, user_id: UUID, report: RiskReport) -
         },
         details=_details(report),
         value_at_risk=report.figures["value_at_risk"],
+        parameters=_parameters(report.question),
+        figures={slug: asdict(each) for slug, each in report.all_figures.items()} or None,
         **{name: report.figures[name] for name in FIGURES},
     )
     return (await session.scalars(statement.returning(PortfolioRiskMetrics.id))).one()
@@ -58,6 +61,20 @@ def _details(report: RiskReport) -> dict[str, Any]:
         "benchmark_observations": dict(report.benchmark_observations),
         "holdings": [_pack(holding) for holding in report.holdings],
         "notes": list(report.notes),
+        "stale": {asset: iso(since) for asset, since in report.stale.items()},
+    }
+
+
+_COLUMNS = {"window", "confidence", "benchmark"}
+
+
+def _parameters(question: RiskQuestion) -> dict[str, Any]:
+    """Return what a question asks beyond its columns, where it is not the default."""
+    asked = [each for each in fields(question) if each.name not in _COLUMNS]
+    return {
+        each.name: getattr(question, each.name)
+        for each in asked
+        if each.default is MISSING or getattr(question, each.name) != each.default
     }
 
 
@@ -110,6 +127,7 @@ async def find_latest(
                 PortfolioRiskMetrics.window_days == question.window,
                 PortfolioRiskMetrics.confidence == question.confidence,
                 PortfolioRiskMetrics.benchmark == question.benchmark,
+                PortfolioRiskMetrics.parameters == _parameters(question),
             )
             .order_by(PortfolioRiskMetrics.known_at.desc())
             .limit(1)
@@ -139,7 +157,8 @@ def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
         portfolio_id=kept.portfolio_id,
         as_of=kept.time,
         known_at=kept.known_at,
-        question=RiskQuestion(kept.window_days, kept.confidence, kept.benchmark),
+        question=RiskQuestion(kept.window_days, kept.confidence, kept.benchmark, **kept.parameters),
+        all_figures={slug: Figure(**each) for slug, each in (kept.figures or {}).items()},
         total_value_usd=kept.total_value_usd,
         figures={each: getattr(kept, each) for each in FIGURES} | {"value_at_risk": asked},
         correlation_matrix=CorrelationMatrix((), ())

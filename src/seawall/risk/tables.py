@@ -54,8 +54,11 @@ class PortfolioRiskMetrics(Base):
 
     `time` is the as-of instant and `known_at` the instant after which nothing was known to the
     measurement: the two and the parameters are enough to compute the same figures again.
-    `total_invested_usd` is what the holdings cost; `total_profit_loss_percentage` is in per cent,
-    and null when nothing was invested. What was measured in a batch has no correlation matrix.
+    `parameters` are those that are not as by default; `figures` is every metric of the registry by
+    its slug, each an object of value, low, high, standard_error, observations and reason, and null
+    where they were not asked for. `total_invested_usd` is what the holdings cost;
+    `total_profit_loss_percentage` is in per cent, and null when nothing was invested. What was
+    measured in a batch has no correlation matrix.
     """
 
     __tablename__ = "portfolio_risk_metrics"
@@ -114,6 +117,8 @@ class PortfolioRiskMetrics(Base):
     downside_deviation: Mapped[float | None]
     calmar_ratio: Mapped[float | None]
     value_at_risk: Mapped[float | None]
+    parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    figures: Mapped[dict[str, Any] | None]
 
 
 class RiskMetrics(Base):

@@ -11,6 +11,7 @@ import typer
 from seawall.cli import output
 from seawall.cli.exits import CONFLICT
 from seawall.cli.output import Json, console, print_json, print_table, table
+from seawall.cli.risk.all_figures import print_all_figures
 from seawall.cli.risk.attribution import print_attribution
 from seawall.cli.risk.covariance import print_covariance
 from seawall.cli.risk.options import Name
@@ -72,6 +73,18 @@ def report(
     window: Annotated[int, typer.Option(help="Daily returns to measure.")] = 365,
     confidence: Annotated[float, typer.Option(help="Of the value at risk as asked.")] = 0.95,
     benchmark: Annotated[str, typer.Option(help="What beta is measured against.")] = "BTC",
+    risk_free: Annotated[
+        float, typer.Option(help="A year's rate that ratios are in excess of: 0.04 for 4 %.")
+    ] = 0.0,
+    trials: Annotated[
+        int, typer.Option(help="Strategies of which this is the best, for the deflated Sharpe.")
+    ] = 1,
+    max_age: Annotated[
+        float, typer.Option(metavar="DAYS", help="After how long a price counts as stale.")
+    ] = 2.0,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every figure, and how sure each is.")
+    ] = False,
     attribution: Annotated[
         bool, typer.Option("--attribution", help="Show what each holding adds to the risk.")
     ] = False,
@@ -99,7 +112,9 @@ def report(
     from seawall.risk.covariance import read_choice
     from seawall.risk.schemas import RiskQuestion
 
-    question = RiskQuestion(window, confidence, plain_name(benchmark))
+    question = RiskQuestion(
+        window, confidence, plain_name(benchmark), risk_free, trials, max_age, everything
+    )
     grouping = parse_grouping(by or "asset") if attribution or by is not None else None
     choice = None if histories is None else read_choice(covariance, histories, window)
     done = run(_report(name, as_of, question, _Besides(grouping, choice, html is not None)))
@@ -257,6 +272,9 @@ def document(made: "RiskReport") -> dict[str, object]:
         "window": made.question.window,
         "confidence": made.question.confidence,
         "benchmark": made.question.benchmark,
+        "risk_free": made.question.risk_free,
+        "trials": made.question.trials,
+        "max_age": made.question.max_age,
         "total_value_usd": made.total_value_usd,
         **made.figures,
         "correlation_matrix": made.correlation_matrix,
@@ -265,7 +283,9 @@ def document(made: "RiskReport") -> dict[str, object]:
         "missing": made.missing,
         "benchmark_observations": made.benchmark_observations,
         "holdings": made.holdings,
+        "stale": made.stale,
         "notes": made.notes,
+        "all_figures": made.all_figures,
     }
 
 
@@ -284,6 +304,8 @@ def print_report(made: "RiskReport") -> None:
         shown.add_row(title, figure_text(slug, made.figures[slug]), _remark(made, slug))
     print_table(shown)
     screen.print()
+    if made.all_figures:
+        print_all_figures(made)
     if made.holdings:
         _print_holdings(screen, made)
     _print_matrix(screen, made)

@@ -16,7 +16,7 @@ MIN_DAYS = 3
 SINGULAR = 1e-10
 """The share of the largest eigenvalue below which a correlation matrix counts as singular."""
 
-_MOST_STEPS, _STILL = 10_000, 1e-12
+_MOST_STEPS, _STILL = 1_000, 1e-12
 
 
 def diversification_ratio(weights: ArrayLike, returns: ArrayLike) -> float:
@@ -118,17 +118,15 @@ def _torsion(correlation: FloatArray) -> FloatArray | None:
     if values[0] <= SINGULAR * values[-1]:
         return None
     root = _square_root(correlation)
-    scale, last = np.ones(len(root)), math.inf
+    scale = np.ones(len(root))
     turned: FloatArray = root
     for _ in range(_MOST_STEPS):
         inner = _square_root(scale[:, np.newaxis] * correlation * scale)
         rotation = _solve(inner, scale[:, np.newaxis] * root)
-        scale = np.diag(rotation @ root).copy()
+        before, scale = scale, np.diag(rotation @ root).copy()
         turned = scale[:, np.newaxis] * rotation
-        apart = float(np.linalg.norm(root - turned))
-        if abs(last - apart) <= _STILL * max(apart, _STILL):
+        if np.abs(scale - before).max() <= _STILL:
             break
-        last = apart
     return _solve(root, turned.T).T
 
 

@@ -22,6 +22,9 @@ LEVEL = 0.95
 FEWEST_DAYS = 20
 """Fewer days are too few to make other histories of."""
 
+MOST_MATRICES = 200
+"""Histories of all holdings take longer to measure, so they are fewer."""
+
 MOST_UNDEFINED = 0.05
 """The share of resampled histories that may leave a figure undefined."""
 
@@ -107,6 +110,8 @@ def _by_resampling(
         picks = draw(*(each if each.ndim == 1 else each.mean(axis=1) for each in histories))
     if picks is None or math.isnan(_scalar(metric.function(*inputs, **options))):
         return None
+    if any(each.ndim > 1 for each in histories):
+        picks = picks[:MOST_MATRICES]
     values = _over(picks, histories, lambda rows: metric.function(*inputs[:kept], *rows, **options))
     if np.isnan(values).mean() > MOST_UNDEFINED:
         return None
