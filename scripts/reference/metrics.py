@@ -11,9 +11,11 @@ def metrics_page() -> str:
         facts = {
             "Unit": metric.unit,
             "Direction": metric.direction,
+            "Of": metric.takes,
             "Formula": code(metric.formula),
             "Least observations": metric.min_observations,
             "Also undefined with": metric.undefined or "nothing else",
+            "How sure": metric.inference,
             "Source": metric.source,
         }
         parts += [f"## `{metric.slug}`: {metric.name}", table(("", ""), facts.items())]
