@@ -115,6 +115,8 @@ def test_options_change_the_question(measured: Cli) -> None:
         (("--risk-free", "4"), "A risk-free rate of 4.0"),
         (("--trials", "0"), "0 trials"),
         (("--max-age", "0"), "after 0.0 days"),
+        (("--horizon", "0"), "A horizon of 0 days"),
+        (("--method", "guess"), "no method 'guess'"),
     ],
 )
 def test_a_question_out_of_range_is_refused(cli: Cli, options: tuple[str, ...], said: str) -> None:
@@ -145,12 +147,23 @@ def test_every_figure_is_shown_by_families(measured: Cli) -> None:
     assert done.document["recomputed"]["all_figures"] == found["all_figures"]
 
 
+def test_the_tail_as_asked_names_its_method_and_horizon(measured: Cli) -> None:
+    options = ("--method", "gaussian", "--horizon", "10", "--confidence", "0.99")
+    found = _report(measured, *options)
+    assert (found["method"], found["horizon"]) == ("gaussian", 10)
+    assert found["value_at_risk"] == found["all_figures"]["value_at_risk_asked"]["value"]
+    assert found["value_at_risk"] != found["var_99"]
+    text = measured("risk", "report", "Main", "--as-of", AS_OF, *options).out
+    assert "Value at risk 99 %, 10 days, gaussian" in text
+    assert "Expected shortfall 99 %, 10 days, gaussian" in text
+
+
 def test_a_stale_price_is_in_the_document_and_the_notes(measured: Cli) -> None:
     late = "2024-07-24"
     found = measured("risk", "report", "Main", "--as-of", late, "--json").document
     assert found["stale"] == dict.fromkeys(("ETH", "BTC"), "2024-07-19T00:00:00Z")
     text = measured("risk", "report", "Main", "--as-of", late).out
-    assert "Prices are stale: ETH, BTC since 2024-07-19T00:00:00Z." in " ".join(text.split())
+    assert "Prices are stale: BTC, ETH since 2024-07-19T00:00:00Z." in " ".join(text.split())
     fresh = measured("risk", "report", "Main", "--as-of", late, "--max-age", "5", "--json")
     assert fresh.document["stale"] == {}
 

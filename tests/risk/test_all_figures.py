@@ -17,10 +17,11 @@ from seawall.portfolios.portfolios import create_portfolio, get_portfolio
 from seawall.portfolios.transactions import import_transactions
 from seawall.quant.metrics.metric import Input
 from seawall.quant.metrics.registry import REGISTRY
+from seawall.quant.tails import TailMethod
 from seawall.quant.types import FloatArray
 from seawall.risk import store
 from seawall.risk.report import recompute, report
-from seawall.risk.schemas import RiskQuestion, RiskReport
+from seawall.risk.schemas import ASKED, RiskQuestion, RiskReport
 
 START = np.datetime64("2024-01-01", "us")
 DAYS = 130
@@ -69,7 +70,7 @@ async def measured(
 
 def is_honest(made: RiskReport) -> None:
     """Each figure is a number, or null with the reason."""
-    assert set(made.all_figures) == SCALARS
+    assert set(made.all_figures) == SCALARS | set(ASKED)
     for slug, figure in made.all_figures.items():
         assert (figure.value is None) == bool(figure.reason), slug
         assert (figure.low is None) == (figure.high is None), slug
@@ -140,6 +141,41 @@ async def test_what_is_asked_is_kept_and_computed_again(
         "trials": {"deflated_sharpe_ratio"},
     }
     assert changed == expected.get(next(iter(change)), set())
+
+
+@pytest.mark.parametrize("method", TailMethod)
+async def test_the_tail_is_by_the_method_and_over_the_horizon_asked_for(
+    filled: AsyncSession, method: TailMethod
+) -> None:
+    plain = await measured(filled, replace(ALL, everything=False))
+    question = replace(ALL, everything=False, method=method, horizon=5, confidence=0.9)
+    made = await measured(filled, question)
+    assert made.id is not None
+    assert set(made.all_figures) == set(ASKED)
+    var, shortfall = (made.all_figures[slug] for slug in ASKED)
+    if method is TailMethod.CORNISH_FISHER:
+        # These returns are too skewed for it.
+        assert var.value is shortfall.value is None
+        assert made.reasons["value_at_risk"] == var.reason != ""
+    else:
+        assert var.value is not None
+        assert shortfall.value is not None
+        assert 0 < var.value <= shortfall.value
+    assert var.value == made.figures["value_at_risk"]
+    assert made.figures["var_95"] == plain.figures["var_95"]
+    kept = await store.find_report(filled, made.id)
+    assert kept == made
+    assert kept.question.method is method
+    assert (await recompute(filled, made.id)).differs == ()
+
+
+async def test_the_plain_tail_is_the_report_s_own(filled: AsyncSession) -> None:
+    made = await measured(filled)
+    assert made.figures["value_at_risk"] == made.figures["var_95"]
+    assert made.all_figures[ASKED[0]].value == made.figures["value_at_risk"]
+    assert made.all_figures[ASKED[1]].value == pytest.approx(
+        made.figures["expected_shortfall"], rel=1e-9
+    )
 
 
 async def test_corrected_prices_change_no_kept_figure(engine: AsyncEngine) -> None:
@@ -290,6 +326,8 @@ async def test_a_benchmark_that_is_not_held(session: AsyncSession) -> None:
         {"trials": 0},
         {"max_age": 0.0},
         {"max_age": float("nan")},
+        {"horizon": 0},
+        {"horizon": 366},
     ],
 )
 def test_a_question_out_of_range_is_refused(change: dict[str, float]) -> None:

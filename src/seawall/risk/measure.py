@@ -15,7 +15,13 @@ from seawall.quant.metrics.measure import Measures, measure
 from seawall.quant.metrics.registry import REGISTRY
 from seawall.quant.returns import Benchmark, CommonReturns, match_benchmark
 from seawall.quant.types import FloatArray
-from seawall.risk.all_figures import all_figures, daily_rate, defined, no_figures
+from seawall.risk.all_figures import (
+    all_figures,
+    daily_rate,
+    defined,
+    no_figures,
+    with_tail,
+)
 from seawall.risk.benchmarks import BTC, read_benchmarks
 from seawall.risk.exposure import Exposure, Window, expose
 from seawall.risk.schemas import (
@@ -81,12 +87,12 @@ async def measure_valued(
     exposure = expose(valuation, window)
     if exposure is None:
         made = _unmeasured(valuation, question)
-        return replace(made, all_figures=no_figures(made)) if question.everything else made
+        return replace(made, all_figures=no_figures(made))
     measured = _measure(exposure, closes, question)
     made = _report(valuation, question, exposure, measured)
-    if not question.everything:
-        return made
-    return replace(made, all_figures=all_figures(made, exposure, closes))
+    if question.everything:
+        made = replace(made, all_figures=all_figures(made, exposure, closes))
+    return made if question.is_plain_tail and not question.everything else with_tail(made, exposure)
 
 
 def _measure(

@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from seawall.core.errors import InvalidError
+from seawall.quant.tails import TailMethod, TailQuestion
 
 DEFAULT_WINDOW = 365
 DEFAULT_CONFIDENCE = 0.95
@@ -16,6 +17,7 @@ DEFAULT_MAX_AGE = 2.0
 
 MAX_WINDOW = 36_500
 MAX_TRIALS = 1_000_000
+MAX_HORIZON = 365
 
 FIGURES = (
     "volatility",
@@ -46,6 +48,8 @@ class RiskQuestion:
         risk_free: the rate that ratios are in excess of, per year, compounded.
         trials: of how many strategies this is the best, for the deflated Sharpe ratio.
         max_age: after how many days a price is stale.
+        method: how the tail as asked is estimated.
+        horizon: over how many days it is.
         everything: every metric of the registry, with how sure it is, besides the report's own.
 
     Raises:
@@ -59,6 +63,8 @@ class RiskQuestion:
     trials: int = 1
     max_age: float = DEFAULT_MAX_AGE
     everything: bool = False
+    method: TailMethod = TailMethod.HISTORICAL
+    horizon: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= MAX_WINDOW:
@@ -80,6 +86,21 @@ class RiskQuestion:
                 f"A price cannot be stale after {self.max_age} days; take 0 to {MAX_WINDOW}.",
                 hint="Two days: --max-age 2.",
             )
+
+        if not 1 <= self.horizon <= MAX_HORIZON:
+            raise InvalidError(
+                f"A horizon of {self.horizon} days is not within 1 to {MAX_HORIZON}."
+            )
+
+    @property
+    def tail(self) -> TailQuestion:
+        """What is asked of the tail; paths are simulated from the same seed each time."""
+        return TailQuestion(self.method, self.confidence, self.horizon)
+
+    @property
+    def is_plain_tail(self) -> bool:
+        """Whether the tail as asked is the historical one of a day, as every report has it."""
+        return self.method is TailMethod.HISTORICAL and self.horizon == 1
 
     @property
     def fresh_for(self) -> timedelta:
@@ -148,6 +169,10 @@ class CorrelationMatrix:
     values: tuple[tuple[float | None, ...], ...]
 
 
+ASKED = ("value_at_risk_asked", "expected_shortfall_asked")
+"""The tail by the method, at the confidence and over the horizon asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One figure of the registry, between what it lies at 95 %, and what that rests on.
@@ -171,8 +196,9 @@ class RiskReport:
     `figures` are keyed by `FIGURES` and `value_at_risk`, which is at the question's confidence.
     `observations` counts the returns they are of, `missing` the window's other days, and
     `benchmark_observations` the intervals shared with each benchmark. `all_figures` are those of
-    the whole registry, where the question asks for them. One that was measured in a batch
-    `is_brief`: it has no holdings, correlations and notes, but the same figures.
+    the whole registry, where the question asks for them, and the tail as asked (`ASKED`) where it
+    is not the plain one. One that was measured in a batch `is_brief`: it has no holdings,
+    correlations and notes, but the same figures.
     """
 
     portfolio: str

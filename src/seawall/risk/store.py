@@ -14,6 +14,7 @@ from seawall.core.money import plain
 from seawall.core.time import iso, parse_time
 from seawall.db.series import PORTFOLIO_RISK_METRICS, ensure_chunks
 from seawall.portfolios.tables import Portfolio
+from seawall.quant.tails import TailMethod
 from seawall.risk.scenarios.record import recovery_minutes, write_details
 from seawall.risk.scenarios.schemas import KeptStressTest, StressResult
 from seawall.risk.schemas import (
@@ -146,6 +147,13 @@ async def list_reports(session: AsyncSession, portfolio_id: UUID, limit: int) ->
     return [_report(row) for row in rows]
 
 
+def _question(kept: PortfolioRiskMetrics) -> RiskQuestion:
+    asked = dict(kept.parameters)
+    if "method" in asked:
+        asked["method"] = TailMethod(asked["method"])
+    return RiskQuestion(kept.window_days, kept.confidence, kept.benchmark, **asked)
+
+
 def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
     kept, name = row
     matrix, details = kept.correlation_matrix, kept.details
@@ -157,7 +165,7 @@ def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
         portfolio_id=kept.portfolio_id,
         as_of=kept.time,
         known_at=kept.known_at,
-        question=RiskQuestion(kept.window_days, kept.confidence, kept.benchmark, **kept.parameters),
+        question=_question(kept),
         all_figures={slug: Figure(**each) for slug, each in (kept.figures or {}).items()},
         total_value_usd=kept.total_value_usd,
         figures={each: getattr(kept, each) for each in FIGURES} | {"value_at_risk": asked},

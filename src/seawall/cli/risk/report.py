@@ -11,7 +11,7 @@ import typer
 from seawall.cli import output
 from seawall.cli.exits import CONFLICT
 from seawall.cli.output import Json, console, print_json, print_table, table
-from seawall.cli.risk.all_figures import print_all_figures
+from seawall.cli.risk.all_figures import asked_title, print_all_figures
 from seawall.cli.risk.attribution import print_attribution
 from seawall.cli.risk.covariance import print_covariance
 from seawall.cli.risk.options import Name
@@ -82,6 +82,14 @@ def report(
     max_age: Annotated[
         float, typer.Option(metavar="DAYS", help="After how long a price counts as stale.")
     ] = 2.0,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="historical|gaussian|cornish-fisher|filtered|filtered-ewma|copula",
+            help="How the value at risk as asked is estimated.",
+        ),
+    ] = "historical",
+    horizon: Annotated[int, typer.Option(metavar="DAYS", help="Over how many days it is.")] = 1,
     everything: Annotated[
         bool, typer.Option("--all", help="Show every figure, and how sure each is.")
     ] = False,
@@ -108,12 +116,21 @@ def report(
     holdings have. A figure that cannot be had is null, with the reason.
     """
     from seawall.market.pairs import plain_name
+    from seawall.risk.all_figures import parse_method
     from seawall.risk.attribution import parse_grouping
     from seawall.risk.covariance import read_choice
     from seawall.risk.schemas import RiskQuestion
 
     question = RiskQuestion(
-        window, confidence, plain_name(benchmark), risk_free, trials, max_age, everything
+        window,
+        confidence,
+        plain_name(benchmark),
+        risk_free=risk_free,
+        trials=trials,
+        max_age=max_age,
+        everything=everything,
+        method=parse_method(method),
+        horizon=horizon,
     )
     grouping = parse_grouping(by or "asset") if attribution or by is not None else None
     choice = None if histories is None else read_choice(covariance, histories, window)
@@ -275,6 +292,8 @@ def document(made: "RiskReport") -> dict[str, object]:
         "risk_free": made.question.risk_free,
         "trials": made.question.trials,
         "max_age": made.question.max_age,
+        "method": made.question.method,
+        "horizon": made.question.horizon,
         "total_value_usd": made.total_value_usd,
         **made.figures,
         "correlation_matrix": made.correlation_matrix,
@@ -316,9 +335,10 @@ def print_report(made: "RiskReport") -> None:
 
 def figure_titles(made: "RiskReport") -> list[tuple[str, str]]:
     """List the figures to show of a report, each with its name for people."""
-    asked_apart = made.question.confidence not in {0.95, 0.99}
+    question = made.question
+    asked_apart = question.confidence not in {0.95, 0.99} or not question.is_plain_tail
     return [
-        (slug, _title(slug, title, made.question))
+        (slug, _title(slug, title, question))
         for slug, title in TITLES.items()
         if asked_apart or slug != "value_at_risk"
     ]
@@ -329,7 +349,7 @@ def _title(slug: str, title: str, question: "RiskQuestion") -> str:
         case "beta":
             return f"{title} against {question.benchmark}"
         case "value_at_risk":
-            return f"Value at risk {question.confidence * 100:g} %, one day"
+            return asked_title("Value at risk", question)
         case _:
             return title
 
