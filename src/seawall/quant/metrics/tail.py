@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from seawall.core.errors import InvalidError
 from seawall.quant.kernels import measures
-from seawall.quant.metrics.metric import Direction, Metric, Unit
+from seawall.quant.metrics.metric import Direction, Inference, Metric, Unit
 from seawall.quant.types import as_vector
 
 _QUANTILE = 'Hyndman & Fan (1996), "Sample Quantiles in Statistical Packages", definition 7'
@@ -72,6 +72,7 @@ def _value_at_risk(slug: str, confidence: float) -> Metric:
         min_observations=min_observations(confidence),
         undefined="",
         function=partial(value_at_risk, confidence=confidence),
+        inference=Inference.BOOTSTRAP,
     )
 
 
@@ -89,5 +90,6 @@ METRICS = (
         min_observations=min_observations(0.95),
         undefined="",
         function=expected_shortfall,
+        inference=Inference.BOOTSTRAP,
     ),
 )
