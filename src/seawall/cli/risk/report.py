@@ -14,7 +14,16 @@ from seawall.cli.output import Json, console, print_json, print_table, table
 from seawall.cli.risk.all_figures import asked_title, print_all_figures
 from seawall.cli.risk.attribution import print_attribution
 from seawall.cli.risk.covariance import print_covariance
-from seawall.cli.risk.options import Name
+from seawall.cli.risk.matrix import print_matrix
+from seawall.cli.risk.options import (
+    Everything,
+    Horizon,
+    MaxAge,
+    Method,
+    Name,
+    RiskFree,
+    Trials,
+)
 from seawall.cli.risk.page import write_page
 from seawall.cli.session import AsOf, open_session, run
 
@@ -25,9 +34,6 @@ if TYPE_CHECKING:
     from seawall.risk.covariance import CovarianceChoice, HeldCovariance
     from seawall.risk.report import Recomputed
     from seawall.risk.schemas import RiskQuestion, RiskReport
-
-MATRIX_LIMIT = 12
-"""Assets up to which a correlation matrix fits on a screen."""
 
 _OF_A_YEAR = frozenset({"volatility", "downside_deviation"})
 PERCENTAGES = _OF_A_YEAR | frozenset(
@@ -73,26 +79,12 @@ def report(
     window: Annotated[int, typer.Option(help="Daily returns to measure.")] = 365,
     confidence: Annotated[float, typer.Option(help="Of the value at risk as asked.")] = 0.95,
     benchmark: Annotated[str, typer.Option(help="What beta is measured against.")] = "BTC",
-    risk_free: Annotated[
-        float, typer.Option(help="A year's rate that ratios are in excess of: 0.04 for 4 %.")
-    ] = 0.0,
-    trials: Annotated[
-        int, typer.Option(help="Strategies of which this is the best, for the deflated Sharpe.")
-    ] = 1,
-    max_age: Annotated[
-        float, typer.Option(metavar="DAYS", help="After how long a price counts as stale.")
-    ] = 2.0,
-    method: Annotated[
-        str,
-        typer.Option(
-            metavar="historical|gaussian|cornish-fisher|filtered|filtered-ewma|copula",
-            help="How the value at risk as asked is estimated.",
-        ),
-    ] = "historical",
-    horizon: Annotated[int, typer.Option(metavar="DAYS", help="Over how many days it is.")] = 1,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Show every figure, and how sure each is.")
-    ] = False,
+    risk_free: RiskFree = 0.0,
+    trials: Trials = 1,
+    max_age: MaxAge = 2.0,
+    method: Method = "historical",
+    horizon: Horizon = 1,
+    everything: Everything = False,
     attribution: Annotated[
         bool, typer.Option("--attribution", help="Show what each holding adds to the risk.")
     ] = False,
@@ -327,7 +319,7 @@ def print_report(made: "RiskReport") -> None:
         print_all_figures(made)
     if made.holdings:
         _print_holdings(screen, made)
-    _print_matrix(screen, made)
+    print_matrix(screen, made)
     output.print_notes(screen, made.notes)
     if made.id is not None:
         screen.print(f"Kept as {made.id}")
@@ -382,22 +374,5 @@ def _print_holdings(screen: "Console", made: "RiskReport") -> None:
             output.age(each.price_age_seconds if each.price_source else None),
             each.price_source,
         )
-    print_table(shown)
-    screen.print()
-
-
-def _print_matrix(screen: "Console", made: "RiskReport") -> None:
-    matrix = made.correlation_matrix
-    if not 1 < len(matrix.assets) <= MATRIX_LIMIT:
-        return
-    # Money does not vary, so it correlates with nothing and only takes space.
-    varying = [at for at, row in enumerate(matrix.values) if any(v is not None for v in row)]
-    if not varying:
-        return
-    shown = table("", *(f">{matrix.assets[at]}" for at in varying))
-    for at in varying:
-        row = matrix.values[at]
-        shown.add_row(matrix.assets[at], *(output.number(row[other], 2) for other in varying))
-    screen.print("Correlations of daily returns\n")
     print_table(shown)
     screen.print()
