@@ -17,6 +17,7 @@ from seawall.risk.assets.measure import measure_due
 from seawall.risk.limits.store import list_limited
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion
+from seawall.risk.scores.score import score_assets
 
 REMEASURE, REPORT = "risk.remeasure", "risk.report_portfolio"
 MEASURE_ASSETS, MIDNIGHT, CATCH_UP = "risk.measure_assets", "risk.midnight", "risk.catch_up"
@@ -75,10 +76,11 @@ async def measure_assets(given: Given, *, assets: Sequence[str]) -> None:
 
 
 async def measure_midnight(given: Given, *, midnight: str) -> None:
-    """Measure every portfolio as of a midnight that is over."""
+    """Measure every portfolio and score every coin as of a midnight that is over."""
     as_of = parse_time(midnight)
     await _remeasure(given, as_of, None)
     async with unbound_transaction(given.engine) as session:
+        await score_assets(session, as_of)
         await store.add_midnight(session, as_of)
 
 

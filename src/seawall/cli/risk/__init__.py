@@ -2,7 +2,7 @@
 
 import typer
 
-from seawall.cli.risk import assets, limits, optimize, report, scenarios, whatif
+from seawall.cli.risk import assets, limits, optimize, report, scenarios, score, whatif
 
 app = typer.Typer(help="Risk: how much can be lost.", no_args_is_help=True)
 app.command("report")(report.report)
@@ -13,3 +13,4 @@ app.command("scenarios")(scenarios.scenarios)
 app.command("optimize")(optimize.optimize)
 app.command("assets")(assets.assets)
 app.command("limits")(limits.limits)
+app.command("score")(score.score)

@@ -1,0 +1,1 @@
+"""Scores of assets, from 0 to 100: what is known of each, scored, kept by day, and explained."""
