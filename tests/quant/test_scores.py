@@ -1,6 +1,7 @@
 """Scores stay within 0 and 100, add up, rise with each input, and say what they lack."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -58,10 +59,10 @@ def test_a_riskier_component_never_lowers_a_score(
 
 @given(KNOWN, st.randoms(use_true_random=False))
 def test_the_order_of_components_does_not_matter(
-    scores: dict[Component, float], rng: object
+    scores: dict[Component, float], rng: Random
 ) -> None:
     mixed = list(scores.items())
-    rng.shuffle(mixed)  # type: ignore[attr-defined] - a random.Random
+    rng.shuffle(mixed)
     assert combine(dict(mixed)) == combine(scores)
 
 
