@@ -70,6 +70,26 @@ async def test_values_of_a_column_that_goes_are_a_loss(
     assert await _version(admin) == migrate.head()
 
 
+async def test_an_event_of_a_limit_that_goes_is_kept_as_one_of_none(
+    admin: AsyncEngine, engine: AsyncEngine
+) -> None:
+    async with transaction(engine, OWNER_ID) as session:
+        await ensure_owner(session)
+        await session.execute(
+            text("""
+                WITH made AS (INSERT INTO risk_limits (max_weight) VALUES (0.5) RETURNING id)
+                INSERT INTO risk_events (limit_id, limit_name, event_type, severity)
+                SELECT id, 'max_weight', 'limit_breach', 'info' FROM made
+            """)
+        )
+    with pytest.raises(ConflictError, match=r"risk_limits\.max_weight \(1 rows\)"):
+        await migrate.downgrade(admin, "0023")
+    await migrate.downgrade(admin, "0023", lose_data=True)
+    async with transaction(engine, OWNER_ID) as session:
+        kept = await session.execute(text("SELECT limit_id, limit_name FROM risk_events"))
+        assert [tuple(row) for row in kept] == [(None, None)]
+
+
 @pytest.mark.parametrize("revision", ["9999", "head", "0000"])
 async def test_a_version_that_is_not_before_is_named(admin: AsyncEngine, revision: str) -> None:
     with pytest.raises(NotFoundError, match=f"no version {revision} before {migrate.head()}"):

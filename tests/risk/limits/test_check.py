@@ -315,3 +315,23 @@ async def test_checkers_at_once_make_one_event_and_who_trades_waits(engine: Asyn
     await asyncio.gather(*others)
     async with transaction(engine, user) as session:
         assert len(await store.list_events(session)) == 1
+
+
+async def test_of_two_orders_at_once_only_the_allowed_one_is_made(engine: AsyncEngine) -> None:
+    user = uuid4()
+    async with transaction(engine, user) as session:
+        await session.execute(insert(User).values(id=user, username=str(user)))
+        await _falling(Desk(session, user))
+        account = await session.scalar(text(ACCOUNT))
+        rate = {LimitName.MAX_ORDERS_PER_HOUR: 1}
+        subject = Subject(account_id=account)
+        await change_limits(session, user, subject, rate, dict.fromkeys(rate, True))
+
+    async def order(number: int) -> bool:
+        async with transaction(engine, user) as session:
+            if await is_blocked(session, account_id=account) is not None:
+                return False
+            await session.execute(text(ORDER), {"account": account, "order": f"order {number}"})
+            return True
+
+    assert sorted(await asyncio.gather(*map(order, range(4)))) == [False, False, False, True]
