@@ -65,7 +65,7 @@ uv_pip() {
         *) say "$errors" && return 1 ;;
     esac
 }
-uv_pip sync --quiet --require-hashes "${files[@]}"
+uv_pip sync --quiet --compile-bytecode --require-hashes "${files[@]}"
 uv_pip install --quiet --no-deps --no-build-isolation --editable .
 
 case $group in
