@@ -29,6 +29,12 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "risk report": (("Nobody",), 3),
     "risk history": (("Nobody",), 3),
     "risk recompute": ((UNKNOWN_ID,), 3),
+    "risk whatif": (("Nobody", "--trade", "buy 1 BTC"), 3),
+    "risk scenarios": (("Nobody",), 3),
+    "risk optimize": (("Nobody",), 3),
+    "risk assets": ((), 0),
+    "risk limits": (("Nobody",), 3),
+    "worker status": ((), 0),
     "db up": ((), 4),
     "db down": ((), 4),
     "db status": ((), 0),
@@ -49,7 +55,7 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "keys rotate": ((), 0),
     "doctor": ((), 0),
 }
-ELSEWHERE = {"demo", "db convert"}
+ELSEWHERE = {"demo", "db convert", "worker run"}
 """Run by other tests: as a program in its own home, or as far as the server can."""
 
 

@@ -64,7 +64,7 @@ def limits(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Show what is allowed and how much of it is used; set, check and resolve.
+    """Show what is allowed and how much of it is used; change it.
 
     Limits are of a portfolio, of a trading account, or, without a name, of everything. A change of
     them is checked at once.

@@ -73,7 +73,7 @@ def optimize(
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> None:
-    """Propose weights for what a portfolio holds, and the trades to them.
+    """Propose weights for what is held, and the trades to them.
 
     Cash, stablecoins and what --keep names stay as they are. Quantities fit the exchange's rules
     where these are known, nothing staked is sold, and the gains that the sales would realise are

@@ -111,7 +111,7 @@ def scenarios(  # noqa: PLR0917 - one argument an option
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> int:
-    """Say what a portfolio would lose in scenarios, and keep the answers.
+    """Say what a portfolio would lose in scenarios, and keep it.
 
     Without a choice all of --list are run, and the default of each exchange that holds something.
     """

@@ -43,7 +43,7 @@ def whatif(
     benchmark: Annotated[str, typer.Option(help="What beta is measured against.")] = "BTC",
     as_json: Json = False,
 ) -> None:
-    """Measure what trades would change, without making or storing them."""
+    """Measure what trades would change, without making any."""
     from seawall.market.pairs import plain_name
     from seawall.risk.schemas import RiskQuestion
 

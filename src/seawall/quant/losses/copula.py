@@ -74,7 +74,7 @@ def simulate(
             ordered, copula.factor, table, copula.degrees, still, blocks, outcomes
         )
 
-    _in_threads(run, -(-draws.paths // simulation.BLOCK), threads or len(os.sched_getaffinity(0)))
+    _in_threads(run, -(-draws.paths // simulation.BLOCK), threads or (os.cpu_count() or 1))
     return outcomes
 
 

@@ -66,6 +66,9 @@ def effective_torsion_bets(weights: ArrayLike, returns: ArrayLike) -> float:
     if not float(weights @ covariance @ weights) > 0:
         return math.nan
     sizes = np.sqrt(np.diag(covariance))
+    if not (sizes > 0).all():
+        # What varies by rounding alone may have a variance that is none.
+        return math.nan
     torsion = _torsion(covariance / np.outer(sizes, sizes))
     if torsion is None:
         return math.nan
