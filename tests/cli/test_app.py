@@ -34,6 +34,7 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "risk optimize": (("Nobody",), 3),
     "risk assets": ((), 0),
     "risk limits": (("Nobody",), 3),
+    "risk score": ((), 0),
     "worker status": ((), 0),
     "db up": ((), 4),
     "db down": ((), 4),
