@@ -32,7 +32,7 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "risk whatif": (("Nobody", "--trade", "buy 1 BTC"), 3),
     "risk scenarios": (("Nobody",), 3),
     "risk optimize": (("Nobody",), 3),
-    "risk assets": ((), 0),
+    "risk assets": ((), 3),
     "risk limits": (("Nobody",), 3),
     "risk score": ((), 0),
     "worker status": ((), 0),
