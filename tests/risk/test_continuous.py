@@ -192,6 +192,19 @@ async def test_measuring_again_adds_nothing_until_something_is_learnt(
     assert await _count(engine, PortfolioSnapshot) == len(BUYS) - 1
 
 
+async def test_what_else_was_asked_at_the_instant_is_another_question(
+    worker: AsyncEngine, engine: AsyncEngine
+) -> None:
+    await _run(worker)
+    async with transaction(engine, BOB) as session:
+        other = replace(QUESTION, risk_free=0.05)
+        made = await report(session, await get_portfolio(session, "One"), AS_OF, other)
+        assert made.figures["sharpe_ratio"] is not None
+    assert (await _run(worker)).kept == 0
+    with pytest.raises(InvalidError, match="alone"):
+        await _run(worker, question=other)
+
+
 async def test_only_portfolios_that_hold_an_asset_are_measured(
     worker: AsyncEngine, engine: AsyncEngine
 ) -> None:

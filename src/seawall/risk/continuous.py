@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from seawall.core.errors import SeawallError
+from seawall.core.errors import InvalidError, SeawallError
 from seawall.db.bulk import Records
 from seawall.db.session import transaction, unbound_transaction
 from seawall.market.prices import USD
@@ -87,14 +87,21 @@ async def remeasure(
     what exchanges and wallets report of themselves is left out, as it is in a report.
 
     Raises:
-        InvalidError: `as_of` is in the future, or before anything can have happened.
+        InvalidError: `as_of` is in the future, or before anything can have happened, or the
+            question asks what only a report answers.
         NotFoundError: the benchmark is not known here.
     """
+    question = question or RiskQuestion()
+    if question != RiskQuestion(question.window, question.confidence, question.benchmark):
+        raise InvalidError(
+            "Many portfolios are asked for a window, a confidence and a benchmark alone.",
+            hint="Ask for anything else with a report: seawall risk report NAME.",
+        )
     begun = time.perf_counter()
     timings = Timings()
     async with unbound_transaction(engine) as session:
         held = await store.list_held(session)
-        known = await know_market(session, held, as_of, question or RiskQuestion())
+        known = await know_market(session, held, as_of, question)
         timings.prices = time.perf_counter() - begun
         found = await store.list_portfolios(session, assets)
     timings.portfolios = time.perf_counter() - begun - timings.prices
