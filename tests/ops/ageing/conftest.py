@@ -84,6 +84,8 @@ class Trader:
             "candle_revisions 1h to below 1d": revision | candle | {"timeframe": 3600},
             "price_history": series | price,
             "price_revisions": revision | price,
+            "job_failures": {"job_id": uuid4().int >> 66, "attempt": 1, "task": "risk.remeasure"}
+            | {"error": "no prices", "retried": False, "failed_at": time},
             "quotes": series | {"symbol_id": self.symbol, "bid_price": 1, "ask_price": 2},
             "order_books": series | {"symbol_id": self.symbol, "bids": [[1, 2]], "asks": [[3, 4]]},
             "market_trades": series
