@@ -21,7 +21,7 @@ from seawall.db.engine import WORKER_ROLE, create_engine
 from seawall.db.session import transaction
 from seawall.ops.seeds.perf import seed_perf
 from seawall.portfolios.store import get_portfolio
-from seawall.quant.metrics.figures import lay_out, one
+from seawall.quant.metrics.figures import lay_out
 from seawall.risk.continuous import Remeasured, remeasure
 from seawall.risk.report import report
 from seawall.risk.schemas import FIGURES, RiskQuestion
@@ -54,7 +54,7 @@ def risk_batch_rows() -> list[Result]:
 async def _measure(location: Location) -> Remeasured:
     engine = create_engine(location.admin_url, role=WORKER_ROLE)
     # The kernel is compiled, or read from the disk, by whoever measures first in a process.
-    lay_out(np.zeros((5, 1)), (None, None, None), 0.95).measure(one(np.ones(1)))
+    lay_out(np.zeros((5, 1)), (None, None, None), 0.95).measure_one(np.ones(1))
     done = await remeasure(engine)
     for portfolio_id, user_id in done.portfolios[:: max(len(done.portfolios) // CHECKED, 1)]:
         async with transaction(engine, user_id) as session:

@@ -25,6 +25,32 @@ def combine(returns: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 @compiled
+def _products(apart: FloatArray) -> FloatArray:
+    """Sum the products of (T, N) columns with one another into (N, N), day by day.
+
+    Rows of updates, not dot products: these use the vector unit without reordering a sum. Four days
+    at a time, one after the other, so that a sum is fetched once for four.
+    """
+    periods, assets = apart.shape
+    products = np.zeros((assets, assets))
+    whole = periods - periods % 4
+    for t in range(0, whole, 4):
+        one, two, three, four = apart[t], apart[t + 1], apart[t + 2], apart[t + 3]
+        for i in range(assets):
+            row = products[i]
+            for j in range(assets):
+                total = row[j] + one[i] * one[j]
+                total += two[i] * two[j]
+                total += three[i] * three[j]
+                row[j] = total + four[i] * four[j]
+    for t in range(whole, periods):
+        for i in range(assets):
+            for j in range(assets):
+                products[i, j] += apart[t, i] * apart[t, j]
+    return products
+
+
+@compiled
 def correlations(returns: FloatArray) -> FloatArray:
     """Measure the (N, N) correlations of (T, N) returns; exactly symmetric, with a unit diagonal.
 
@@ -37,14 +63,7 @@ def correlations(returns: FloatArray) -> FloatArray:
             mean[i] += returns[t, i]
             peak[i] = max(peak[i], abs(returns[t, i]))
     mean /= periods
-    products, deviation = np.zeros((assets, assets)), np.empty(assets)
-    for t in range(periods):
-        for i in range(assets):
-            deviation[i] = returns[t, i] - mean[i]
-        # Rows of updates, not dot products: these use the vector unit without reordering a sum.
-        for i in range(assets):
-            for j in range(assets):
-                products[i, j] += deviation[i] * deviation[j]
+    products = _products(returns - mean)
     size = np.sqrt(np.diag(products))
     varies = size > _NOISE * (1.0 + peak) * math.sqrt(max(periods - 1, 0))
     matrix = np.full((assets, assets), math.nan)

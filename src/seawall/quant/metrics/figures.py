@@ -6,6 +6,7 @@ bits however many were measured with it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -89,12 +90,6 @@ class Portfolios:
         return Portfolios(starts - starts[0], self.columns[inside], self.weights[inside])
 
 
-def one(weights: FloatArray) -> Portfolios:
-    """Return a single portfolio of (N,) weights, all of them held."""
-    size = weights.size
-    return Portfolios(np.array([0, size]), np.arange(size), np.ascontiguousarray(weights))
-
-
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The figures of P portfolios, a row each.
@@ -150,24 +145,28 @@ class Market:
         Raises:
             InvalidError: a portfolio holds what the market has no column for.
         """
-        assets, count = len(self.history.returns), len(portfolios)
-        columns = portfolios.columns
+        assets, columns = len(self.history.returns), portfolios.columns
         if columns.size and not 0 <= columns.min() <= columns.max() < assets:
             raise InvalidError(
                 f"Returns of {assets} assets do not fit weights of column {columns.max()}.",
                 hint="The returns need a column for each weight.",
             )
+        return self._ask(portfolios.starts, columns, portfolios.weights)
+
+    def measure_one(self, weights: FloatArray) -> Measured:
+        """Measure one portfolio of (N,) finite weights, all of them held."""
+        return self._ask(np.array([0, weights.size]), np.arange(weights.size), weights)
+
+    def _ask(self, starts: IntArray, columns: IntArray, weights: FloatArray) -> Measured:
+        count = starts.size - 1
         found = measures.Figures(
             np.empty((count, len(COLUMNS))),
             np.empty(count, dtype=np.int64),
             np.empty((count, len(COMPARED)), dtype=np.int64),
         )
-        weights = measures.Weights(
-            _counts(portfolios.starts), _counts(columns), _floats(portfolios.weights)
-        )
         history, pairs = self.history, self.pairs
         measures.measure_portfolios(
-            weights,
+            measures.Weights(_counts(starts), _counts(columns), _floats(weights)),
             measures.History(
                 _floats(history.returns), _flags(history.absent), _flags(history.whole)
             ),
@@ -195,43 +194,68 @@ def lay_out(
     returns = np.asarray(returns, dtype=np.float64)
     if returns.ndim != _MATRIX:
         raise InvalidError(f"Returns must be a matrix of days by assets, not {returns.ndim}-D.")
-    absent = np.isnan(returns)
     if np.isinf(returns).any():
         raise InvalidError(
             "A return is not a finite number.", hint="Use NaN for a day without a return."
         )
+    absent = np.isnan(returns)
     history = measures.History(
         np.ascontiguousarray(np.where(absent, 0.0, returns).T),
         np.ascontiguousarray(absent.T),
         np.asarray(~absent.any(axis=0)),
     )
+    return _market(history, benchmarks, confidence)
+
+
+def lay_out_whole(
+    returns: FloatArray, benchmarks: Sequence[Benchmark | None], confidence: float
+) -> Market:
+    """Lay (T, N) finite returns out as `lay_out` does, without looking for absent ones.
+
+    Raises:
+        InvalidError: as `lay_out`.
+    """
+    turned = np.ascontiguousarray(returns.T)
+    absent = np.zeros(turned.shape, dtype=np.bool_)
+    history = measures.History(turned, absent, np.ones(len(turned), dtype=np.bool_))
+    return _market(history, benchmarks, confidence)
+
+
+def _market(
+    history: measures.History, benchmarks: Sequence[Benchmark | None], confidence: float
+) -> Market:
     levels = (confidence, 0.95, 0.99)
     tails = measures.Tails(
         np.array(levels), np.array([tail.min_observations(level) for level in levels])
     )
     alone = tuple(slug for slug, each in zip(COMPARED, benchmarks, strict=True) if each is None)
-    return Market(history, _pairs(benchmarks, len(returns)), tails, confidence, alone)
+    pairs = _pairs(benchmarks, history.returns.shape[1])
+    return Market(history, pairs, tails, confidence, alone)
 
 
 # What came over a wire is read-only, and for that the kernel would be compiled once more.
 
 
 def _floats(values: FloatArray) -> FloatArray:
-    return np.require(values, np.float64, ["C", "A", "W"])
+    return values if _is_plain(values, np.float64) else np.array(values, np.float64, order="C")
 
 
 def _counts(values: IntArray) -> IntArray:
-    return np.require(values, np.int64, ["C", "A", "W"])
+    return values if _is_plain(values, np.int64) else np.array(values, np.int64, order="C")
 
 
 def _flags(values: BoolArray) -> BoolArray:
-    return np.require(values, np.bool_, ["C", "A", "W"])
+    return values if _is_plain(values, np.bool_) else np.array(values, np.bool_, order="C")
+
+
+def _is_plain(values: np.ndarray[Any, Any], dtype: type[np.generic]) -> bool:
+    return values.dtype == dtype and values.flags.carray
 
 
 def _pairs(benchmarks: Sequence[Benchmark | None], periods: int) -> measures.Pairs:
     none = Benchmark(np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
     given = [each or none for each in benchmarks]
-    for each in given:
+    for each in {id(each): each for each in given}.values():
         inside = (each.starts >= 0) & (each.starts <= each.stops) & (each.stops <= periods)
         if each.starts.shape != each.stops.shape or not inside.all():
             raise InvalidError(

@@ -55,8 +55,8 @@ def measure(
             f"Returns of shape {returns.shape} do not fit weights of shape {weights.shape}.",
             hint="The returns need a column for each weight.",
         )
-    market = figures.lay_out(returns, (benchmark, btc, sp500), confidence)
-    measured = market.measure(figures.one(weights))
+    market = figures.lay_out_whole(returns, (benchmark, btc, sp500), confidence)
+    measured = market.measure_one(weights)
     row = measured.values[0]
     if risk_free:
         excess = measures.moments(weighted_returns(returns, weights) - risk_free)
