@@ -137,7 +137,7 @@ def test_an_empty_portfolio_is_worth_nothing_and_has_no_risk(cli: Cli) -> None:
     assert shown["time_weighted_return"] is None
     report = cli("risk", "report", "Main")
     assert report.code == 0
-    assert report.out.count("the portfolio holds nothing") == 14
+    assert report.out.count("the portfolio holds nothing") == 16
     assert "nan" not in report.out
 
 

@@ -73,7 +73,9 @@ MEASURING = (
     "transactions",
     "portfolio_risk_metrics",
     "portfolio_snapshots",
+    "risk_limits",
 )
+BY_WORKER = "(( SELECT current_setting('role'::text) AS current_setting) = 'seawall_worker'::text)"
 OPEN_TO_OWNER = {
     "audit_logs seawall_owner SELECT true": "an entry is chained to the one before it",
     "audit_logs seawall_owner INSERT true": "the triggers that log act as the owner",
@@ -83,11 +85,11 @@ OPEN_TO_OWNER = {
     "one_time_tokens seawall_owner SELECT true": DOOR,
     "portfolios seawall_owner SELECT (is_public AND (deleted_at IS NULL))": PUBLISHED,
     f"holdings seawall_owner SELECT {OF_PUBLIC}": PUBLISHED,
-    **{f"{table} seawall_owner SELECT true": MEASURED for table in MEASURING},
-    "portfolios seawall_owner UPDATE truefalse": "to be locked while it is measured, not changed",
-    "portfolio_risk_metrics seawall_owner INSERT true": MEASURED,
-    "portfolio_snapshots seawall_owner INSERT true": MEASURED,
-    "portfolio_snapshots seawall_owner UPDATE true": MEASURED,
+    **{f"{table} seawall_owner SELECT {BY_WORKER}": MEASURED for table in MEASURING},
+    f"portfolios seawall_owner UPDATE {BY_WORKER}false": "locked while measured, never changed",
+    f"portfolio_risk_metrics seawall_owner INSERT {BY_WORKER}": MEASURED,
+    f"portfolio_snapshots seawall_owner INSERT {BY_WORKER}": MEASURED,
+    f"portfolio_snapshots seawall_owner UPDATE {BY_WORKER}": MEASURED,
     "user_sessions seawall_owner DELETE true": EXPIRY,
     "one_time_tokens seawall_owner DELETE true": EXPIRY,
     **{f"{table} seawall_owner SELECT true": EXPIRY for table in EXPIRING},

@@ -5,8 +5,8 @@ What is measured for everybody is read and kept by functions that the worker alo
 
 from alembic import op
 
-from seawall.db.engine import OWNER_ROLE, WORKER_ROLE
-from seawall.migrations.operations import open_to_owner
+from seawall.db.engine import WORKER_ROLE
+from seawall.migrations.operations import open_to_doors
 
 revision = "0023"
 down_revision = "0022"
@@ -160,7 +160,7 @@ $$
 """  # noqa: S608 - as above
 
 DOORS = ("assets_held", "portfolios_to_measure", "portfolio_weights", "keep_portfolio_risk")
-READ = ("transactions", "portfolio_risk_metrics", "portfolio_snapshots")
+READ = ("portfolios", "holdings", "transactions", "portfolio_risk_metrics", "portfolio_snapshots")
 
 
 def upgrade() -> None:
@@ -168,20 +168,13 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE portfolio_risk_metrics ADD {column} double precision")
     op.execute("ALTER TABLE portfolio_risk_metrics ALTER correlation_matrix DROP NOT NULL")
     for table in READ:
-        open_to_owner(table)
-    for table in ("portfolios", "holdings"):
-        # Beside the policy that opens what is public.
-        op.execute(
-            f"CREATE POLICY owner_measure ON {table} FOR SELECT TO {OWNER_ROLE} USING (true)"
-        )
-    # To be locked, never to be changed.
-    op.execute(
-        f"CREATE POLICY owner_lock ON portfolios FOR UPDATE TO {OWNER_ROLE}"
-        " USING (true) WITH CHECK (false)"
-    )
-    open_to_owner("portfolio_risk_metrics", "INSERT")
-    open_to_owner("portfolio_snapshots", "INSERT")
-    open_to_owner("portfolio_snapshots", "UPDATE")
+        open_to_doors(table)
+    # To be locked, never to be changed: no row passes a check that is always false.
+    open_to_doors("portfolios", "UPDATE")
+    op.execute("ALTER POLICY door_update ON portfolios WITH CHECK (false)")
+    open_to_doors("portfolio_risk_metrics", "INSERT")
+    open_to_doors("portfolio_snapshots", "INSERT")
+    open_to_doors("portfolio_snapshots", "UPDATE")
     for function in (ASSETS_HELD, PORTFOLIOS_TO_MEASURE, PORTFOLIO_WEIGHTS, KEEP_PORTFOLIO_RISK):
         op.execute(function)
     for door in DOORS:
@@ -191,12 +184,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     for door in reversed(DOORS):
         op.execute(f"DROP FUNCTION {door}")
-    op.execute("DROP POLICY owner_update ON portfolio_snapshots")
-    op.execute("DROP POLICY owner_insert ON portfolio_snapshots")
-    op.execute("DROP POLICY owner_insert ON portfolio_risk_metrics")
-    op.execute("DROP POLICY owner_lock ON portfolios")
-    for table in ("holdings", "portfolios"):
-        op.execute(f"DROP POLICY owner_measure ON {table}")
+    op.execute("DROP POLICY door_update ON portfolio_snapshots")
+    op.execute("DROP POLICY door_insert ON portfolio_snapshots")
+    op.execute("DROP POLICY door_insert ON portfolio_risk_metrics")
+    op.execute("DROP POLICY door_update ON portfolios")
     # What was measured in a batch can be measured again; before, every row had its matrix.
     op.execute("ALTER TABLE portfolio_risk_metrics NO FORCE ROW LEVEL SECURITY")
     op.execute("""
@@ -205,7 +196,7 @@ def downgrade() -> None:
     """)
     op.execute("ALTER TABLE portfolio_risk_metrics FORCE ROW LEVEL SECURITY")
     for table in reversed(READ):
-        op.execute(f"DROP POLICY owner_select ON {table}")
+        op.execute(f"DROP POLICY door_select ON {table}")
     op.execute("ALTER TABLE portfolio_risk_metrics ALTER correlation_matrix SET NOT NULL")
     for column in ("value_at_risk", "calmar_ratio", "downside_deviation"):
         op.execute(f"ALTER TABLE portfolio_risk_metrics DROP {column}")

@@ -3,7 +3,7 @@
 from alembic import op
 
 from seawall.db.engine import WORKER_ROLE
-from seawall.migrations.operations import open_to_owner
+from seawall.migrations.operations import open_to_doors
 
 revision = "0024"
 down_revision = "0023"
@@ -48,14 +48,14 @@ def upgrade() -> None:
             ADD CONSTRAINT ck_risk_limits_blocking CHECK (blocking <@ ARRAY[{names}])
     """)
     _name_limits((*BEFORE, *ADDED))
-    open_to_owner("risk_limits")
+    open_to_doors("risk_limits")
     op.execute(PORTFOLIOS_LIMITED)
     op.execute(f"GRANT EXECUTE ON FUNCTION portfolios_limited TO {WORKER_ROLE}")
 
 
 def downgrade() -> None:
     op.execute("DROP FUNCTION portfolios_limited")
-    op.execute("DROP POLICY owner_select ON risk_limits")
+    op.execute("DROP POLICY door_select ON risk_limits")
     columns = ", ".join(f"DROP {name}" for name in (*ADDED, "blocking"))
     op.execute(f"ALTER TABLE risk_limits {columns}")
     # What was broken is kept, as an event of no limit that there is.
