@@ -215,7 +215,7 @@ async def test_a_table_of_the_application_s_own_misleads_no_door(unbound: AsyncS
         ("assets_held()", {"seawall_worker", "seawall_owner"}),
         ("portfolios_to_measure(integer[])", {"seawall_worker", "seawall_owner"}),
         (
-            "portfolio_weights(uuid[], timestamptz, timestamptz)",
+            "portfolio_weights(uuid[], timestamptz, timestamptz, integer, integer[], numeric[])",
             {"seawall_worker", "seawall_owner"},
         ),
         ("portfolios_limited(uuid[])", {"seawall_worker", "seawall_owner"}),

@@ -274,7 +274,7 @@ async def test_the_application_opens_none_of_the_doors(engine: AsyncEngine) -> N
     for call in (
         "assets_held()",
         "portfolios_to_measure(NULL)",
-        "portfolio_weights('{}', now(), now())",
+        "portfolio_weights('{}', now(), now(), 0, '{}', '{}')",
     ):
         with pytest.raises(ForbiddenError, match="permission denied for function"):
             async with unbound_transaction(engine) as session:

@@ -404,6 +404,12 @@ class HoldingRow(Base):
             text("current_value_usd DESC NULLS LAST"),
         ),
         Index("idx_holdings_last_updated", "last_updated_at"),
+        Index(
+            "idx_holdings_ledger",
+            "portfolio_id",
+            postgresql_include=["asset_id", "quantity", "total_invested_usd"],
+            postgresql_where=text("exchange_source = 'manual' AND wallet_address IS NULL"),
+        ),
         {"info": TENANT | unaudited("holdings follow from transactions, and from prices")},
     )
 

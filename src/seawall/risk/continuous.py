@@ -14,7 +14,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from seawall.core.errors import InvalidError, SeawallError
-from seawall.db.bulk import Records
 from seawall.db.session import transaction, unbound_transaction
 from seawall.market.prices import USD
 from seawall.portfolios.store import get_portfolio
@@ -70,6 +69,7 @@ class _Run:
 
     engine: AsyncEngine
     known: KnownMarket
+    priced: store.Priced
     timings: Timings
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TOGETHER))
 
@@ -105,7 +105,7 @@ async def remeasure(
         timings.prices = time.perf_counter() - begun
         found = await store.list_portfolios(session, assets)
     timings.portfolios = time.perf_counter() - begun - timings.prices
-    run = _Run(engine, known, timings)
+    run = _Run(engine, known, _priced(known), timings)
     chunk = max(min(CHUNK, -(-len(found) // TOGETHER)), 1)
     done = await _all(run, [found[at : at + chunk] for at in range(0, len(found), chunk)])
     apart = [each for _, left in done for each in left]
@@ -132,16 +132,15 @@ async def _all(run: _Run, chunks: Sequence[Found]) -> list[tuple[int, Found]]:
 async def _measure_chunk(run: _Run, found: Found) -> tuple[int, Found]:
     """Measure portfolios in one transaction; return how many rows are new, and who is left."""
     known, timings = run.known, run.timings
-    portfolios = [portfolio for portfolio, _ in found]
+    moment = (known.as_of, known.known_at)
     async with run.gate, unbound_transaction(run.engine) as session:
         start = time.perf_counter()
-        read = await store.lock_weights(session, portfolios, known.as_of, known.known_at)
+        portfolios = [portfolio for portfolio, _ in found]
+        read = await store.lock_holdings(session, portfolios, moment, run.priced)
         weighed = time.perf_counter()
-        brief, apart = await asyncio.to_thread(_measure, portfolios, read, known)
+        brief, apart = await asyncio.to_thread(_measure, found, read, known)
         measured = time.perf_counter()
-        kept = await store.keep(
-            session, (known.as_of, known.known_at), known.question, _priced(known), brief
-        )
+        kept = await store.keep(session, moment, known.question, brief)
         timings.weights += weighed - start
         timings.measuring += measured - weighed
         timings.keeping += time.perf_counter() - measured
@@ -149,12 +148,13 @@ async def _measure_chunk(run: _Run, found: Found) -> tuple[int, Found]:
 
 
 def _measure(
-    portfolios: Sequence[UUID], read: Records, known: KnownMarket
+    found: Found, read: store.Holdings, known: KnownMarket
 ) -> tuple[store.BriefRows, list[int]]:
-    held = rows.weigh_all(read, len(portfolios), known)
+    held = rows.weigh_all(read, known)
     at, weights = rows.measurable(held)
     measured = known.market.measure(weights)
-    return rows.to_rows(portfolios, held, (at, measured), known), held.apart.nonzero()[0].tolist()
+    brief = rows.to_rows(found, read, held, (at, measured), known)
+    return brief, held.apart.nonzero()[0].tolist()
 
 
 def _priced(known: KnownMarket) -> store.Priced:

@@ -7,11 +7,10 @@ from uuid import UUID
 import numpy as np
 
 from seawall.core.time import iso
-from seawall.db.bulk import Records
 from seawall.quant.metrics.figures import COLUMNS, COMPARED, Measured, Portfolios
 from seawall.quant.types import BoolArray, FloatArray, IntArray
 from seawall.risk.continuously.market import KnownMarket
-from seawall.risk.continuously.store import BriefRows
+from seawall.risk.continuously.store import BriefRows, Holdings
 from seawall.risk.measure import FIGURE_NAMES
 
 LEAST_VALUE, MOST_VALUE = 1e-9, 1e19
@@ -34,26 +33,25 @@ class Held:
     whole: BoolArray
 
 
-def weigh_all(read: Records, count: int, known: KnownMarket) -> Held:
+def weigh_all(read: Holdings, known: KnownMarket) -> Held:
     """Value what portfolios hold; the sums run over the symbols in order, as a report's do."""
     ids = np.array([each.id for each in known.assets], dtype=np.int64)
     usd = np.array([np.nan if each is None else each.usd for each in known.prices])
-    column_of = np.full(max(int(ids.max(initial=0)), int(read["asset_id"].max(initial=0))) + 1, -1)
+    column_of = np.full(max(int(ids.max(initial=0)), int(read.asset_ids.max(initial=0))) + 1, -1)
     column_of[ids] = np.arange(ids.size)
-    places, columns = read["place"].astype(np.int64) - 1, column_of[read["asset_id"]]
-    apart, there = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
-    there[places] = True
+    places, columns = read.places, column_of[read.asset_ids]
+    apart = read.elsewhere.copy()
     # An asset that was bought after the prices were read has no column.
     apart[places[columns < 0]] = True
     order = np.lexsort((columns, places))
     order = order[~apart[places[order]]]
     places, columns = places[order], columns[order]
-    values = read["quantity"][order] * usd[columns]
+    values = read.quantities[order] * usd[columns]
     # Adds one after the other, in their order.
-    totals = np.bincount(places, weights=values, minlength=count).astype(np.float64)
-    apart |= there & ((totals < LEAST_VALUE) | (totals > MOST_VALUE))
+    totals = np.bincount(places, weights=values, minlength=apart.size).astype(np.float64)
+    apart |= read.there & ((totals < LEAST_VALUE) | (totals > MOST_VALUE))
     inside = ~apart[places]
-    return Held(places[inside], columns[inside], values[inside], totals, apart, there & ~apart)
+    return Held(places[inside], columns[inside], values[inside], totals, apart, read.there & ~apart)
 
 
 def measurable(held: Held) -> tuple[IntArray, Portfolios]:
@@ -67,14 +65,16 @@ def measurable(held: Held) -> tuple[IntArray, Portfolios]:
 
 
 def to_rows(
-    portfolios: Sequence[UUID],
+    portfolios: Sequence[tuple[UUID, UUID]],
+    read: Holdings,
     held: Held,
     measured: tuple[IntArray, Measured],
     known: KnownMarket,
 ) -> BriefRows:
     """Put figures and the reasons for those that are undefined into rows.
 
-    Many portfolios have the same to explain, so that each explanation is written once.
+    Portfolios stand with their users. Many have the same to explain, so that each explanation is
+    written once.
     """
     at, found = measured
     kept = np.flatnonzero(held.whole)
@@ -92,7 +92,12 @@ def to_rows(
     ]
     why[~has] = _explain_unpriced(held, kept[~has], known, explained)
     return BriefRows(
-        [portfolios[each] for each in kept.tolist()], values, observations, why, explained
+        [portfolios[each] for each in kept.tolist()],
+        [read.ledgers[each] for each in kept.tolist()],
+        values,
+        observations,
+        why,
+        explained,
     )
 
 

@@ -6,28 +6,30 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+import numpy as np
 import orjson
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.db import bulk
-from seawall.db.bulk import Column, Records
 from seawall.db.series import PORTFOLIO_RISK_METRICS, PORTFOLIO_SNAPSHOTS, ensure_chunks
 from seawall.db.session import raw_connection
 from seawall.market.store import AssetRecord, find_assets
 from seawall.market.tables import Asset
 from seawall.quant.metrics.figures import COLUMNS
-from seawall.quant.types import FloatArray, IntArray
+from seawall.quant.types import BoolArray, FloatArray, IntArray
 from seawall.risk.schemas import RiskQuestion
 
-HELD = (Column("place", "<i4"), Column("asset_id", "<i4"), Column("quantity", "<f8"))
-_HELD = "SELECT place, asset_id, quantity FROM portfolio_weights($1::uuid[], $2, $3)"
+PACKED = np.dtype([("asset_id", ">i4"), ("quantity", ">f8")])
+_HELD = """
+SELECT place, elsewhere, held, packed, total_value_usd, total_invested_usd, cash_usd
+FROM portfolio_weights($1, $2, $3, $4, $5, $6)
+"""
 _KEEP = f"""
-SELECT keep_portfolio_risk($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+SELECT keep_portfolio_risk($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
     {
     ", ".join(
         f"new_{'value_at_risk' if name == 'var' else name} => ${at}"
-        for at, name in enumerate(COLUMNS, 13)
+        for at, name in enumerate(COLUMNS, 15)
     )
 })
 """
@@ -43,13 +45,44 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is held of one portfolio in money; the total is None where a price is missing."""
+
+    held: int
+    total: Decimal | None
+    invested: Decimal
+    cash: Decimal
+
+
+NOTHING = Ledger(0, None, Decimal(0), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a chunk of P portfolios holds, exactly in money and as floats.
+
+    `places` (n,) count the portfolios from 0, `asset_ids` and `quantities` (n,) go with them, in no
+    order. What is neither `there` (P,) was deleted; what is `elsewhere` (P,) is not as it is
+    stored, by what was known, and nothing of it is listed.
+    """
+
+    places: IntArray
+    asset_ids: IntArray
+    quantities: FloatArray
+    there: BoolArray
+    elsewhere: BoolArray
+    ledgers: Sequence[Ledger]
+
+
+@dataclass(frozen=True, slots=True)
 class BriefRows:
     """What a batch keeps of each portfolio: (P, 17) figures, and what they rest on.
 
     `why` (P,) tells which of the `explained` is a portfolio's, from 1 on.
     """
 
-    portfolios: Sequence[UUID]
+    portfolios: Sequence[tuple[UUID, UUID]]
+    ledgers: Sequence[Ledger]
     values: FloatArray
     observations: IntArray
     why: IntArray
@@ -79,23 +112,38 @@ async def list_portfolios(
     return [(row[0], row[1]) for row in rows]
 
 
-async def lock_weights(
-    session: AsyncSession, portfolios: Sequence[UUID], as_of: datetime, known_at: datetime
-) -> Records:
-    """Lock portfolios, and return what each holds: (n,) records of `HELD`, in no order.
-
-    `place` counts the portfolios from 1. Asset 0 stands for a portfolio whose stored holdings are
-    not what it held at `as_of` by what was known at `known_at`.
-    """
+async def lock_holdings(
+    session: AsyncSession,
+    portfolios: Sequence[UUID],
+    moment: tuple[datetime, datetime],
+    priced: Priced,
+) -> Holdings:
+    """Lock portfolios, and return what each holds as of one instant, known at another."""
     connection = await raw_connection(session)
-    return await bulk.read(connection, _HELD, HELD, list(portfolios), as_of, known_at)
+    rows = await connection.fetch(
+        _HELD, portfolios, *moment, priced.cash, priced.asset_ids, priced.prices
+    )
+    there, elsewhere = np.zeros((2, len(portfolios)), dtype=np.bool_)
+    ledgers = [NOTHING] * len(portfolios)
+    for place, apart, held, _, total, invested, cash in rows:
+        ledgers[place - 1] = Ledger(held, total, invested, cash)
+        there[place - 1], elsewhere[place - 1] = True, apart
+    packed = np.frombuffer(b"".join([row[3] for row in rows if row[3] is not None]), PACKED)
+    counts = [row[2] for row in rows]
+    return Holdings(
+        np.repeat(np.array([row[0] - 1 for row in rows], dtype=np.int64), counts),
+        packed["asset_id"].astype(np.int64),
+        packed["quantity"].astype(np.float64),
+        there,
+        elsewhere,
+        ledgers,
+    )
 
 
 async def keep(
     session: AsyncSession,
     moment: tuple[datetime, datetime],
     question: RiskQuestion,
-    priced: Priced,
     rows: BriefRows,
 ) -> int:
     """Keep what was measured as of one instant, known at another, with a snapshot of each.
@@ -111,13 +159,15 @@ async def keep(
         question.window,
         question.confidence,
         question.benchmark,
-        priced.cash,
-        list(priced.asset_ids),
-        list(priced.prices),
         [orjson.dumps(each).decode() for each in rows.explained],
-        list(rows.portfolios),
+        [portfolio for portfolio, _ in rows.portfolios],
+        [owner for _, owner in rows.portfolios],
         rows.observations.tolist(),
         rows.why.tolist(),
+        [each.held for each in rows.ledgers],
+        [each.total for each in rows.ledgers],
+        [each.invested for each in rows.ledgers],
+        [each.cash for each in rows.ledgers],
         *(column.tolist() for column in rows.values.T),
     )
     return int(kept)
