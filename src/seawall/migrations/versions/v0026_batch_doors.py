@@ -98,7 +98,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WITH measured AS MATERIALIZED (
         SELECT given.portfolio_id, given.user_id, given.observations, given.held,
             explained[given.why] AS details, given.total_value_usd, given.invested, given.money,
-            {", ".join(f"nullif({name}, 'NaN') AS {name}" for name in FIGURES)}
+            {", ".join(f"given.{name}" for name in FIGURES)}
         FROM unnest(
             wanted, owners, seen, why, held, total, invested, cash,
             {", ".join(f"new_{name}" for name in FIGURES)}
