@@ -12,12 +12,14 @@ import numpy as np
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from seawall.core.time import DAY, to_micros
 from seawall.db import bulk
 from seawall.db.bulk import Column, Records
 from seawall.db.session import raw_connection
 from seawall.market.schemas import LatestPrice, LatestQuote, SeriesKind, Timeframe
 from seawall.market.tables import DataCoverage
 
+DAILY = Timeframe(86_400)
 CLOSES = (Column("known", "<M8[us]"), Column("close", "<f8"))
 STAMPS = (Column("known", "<M8[us]"), Column("ingested_at", "<M8[us]"))
 CLOSES_DTYPE = bulk.record_dtype(CLOSES)
@@ -33,11 +35,28 @@ CLOSES_OF = (Column("symbol_id", "<i4"), Column("timeframe", "<i4"), *CLOSES)
 Candles = tuple[int, Timeframe]
 """Which candles: of a pair, by its id, and of a timeframe."""
 
+_WHOLE_DAYS = """
+SELECT wanted AS symbol_id, 86400 AS timeframe, time + interval '1 day' AS known, close
+FROM unnest($1::integer[]) AS wanted
+CROSS JOIN LATERAL (
+    SELECT time, close FROM candles
+    WHERE symbol_id = wanted AND timeframe = 86400 AND ingested_at <= $4::timestamptz
+    UNION ALL
+    SELECT time, close FROM candle_revisions
+    WHERE symbol_id = wanted AND timeframe = 86400
+        AND ingested_at <= $4::timestamptz AND superseded_at > $4::timestamptz
+) versions
+WHERE time BETWEEN $2::timestamptz - interval '1 day' AND $3::timestamptz - interval '1 day'
+    AND date_trunc('day', time AT TIME ZONE 'UTC') = time AT TIME ZONE 'UTC'
+ORDER BY time
+"""
+
 # By midnight, so that a year of minutes costs 365 look-ups and not half a million rows.
-_DAILY_CLOSES = """
+_AT_MIDNIGHTS = """
 SELECT wanted.symbol_id, wanted.timeframe, known, close
-FROM unnest($1::integer[], $2::integer[]) AS wanted (symbol_id, timeframe)
-CROSS JOIN generate_series($3::timestamptz, $4::timestamptz, interval '1 day') AS known
+FROM unnest($1::integer[], $2::integer[], $3::timestamptz[], $4::timestamptz[])
+    AS wanted (symbol_id, timeframe, first, last)
+CROSS JOIN generate_series(wanted.first, wanted.last, interval '1 day') AS known
 CROSS JOIN LATERAL (
     SELECT close FROM candles
     WHERE symbol_id = wanted.symbol_id AND timeframe = wanted.timeframe
@@ -215,18 +234,47 @@ async def daily_closes(
 ) -> dict[Candles, Records]:
     """Return the closes of candles at the midnights between two, both included.
 
-    Shapes: (n,) records of `known`, the midnight, and `close`; a day without one is left out.
+    Shapes: (n,) records of `known`, the midnight, and `close`; a day without one is left out. Of a
+    pair with daily candles others are read from the first midnight that lacks one to the last.
     """
     connection = await raw_connection(session)
-    arguments = (*_named(candles), *midnights, known_at)
-    read = await bulk.read(connection, _DAILY_CLOSES, CLOSES_OF, *arguments)
-    found: dict[Candles, Records] = {}
-    for symbol_id, timeframe in candles:
-        rows = read[(read["symbol_id"] == symbol_id) & (read["timeframe"] == timeframe.seconds)]
-        closes = np.empty(len(rows), CLOSES_DTYPE)
-        closes["known"], closes["close"] = rows["known"], rows["close"]
-        found[symbol_id, timeframe] = closes
+    days = [pair for pair, timeframe in candles if timeframe == DAILY]
+    read = await bulk.read(connection, _WHOLE_DAYS, CLOSES_OF, days, *midnights, known_at)
+    found = {(pair, DAILY): _closes_of(read, pair, DAILY) for pair in days}
+    shorter = [
+        (pair, timeframe, between)
+        for pair, timeframe in candles
+        if timeframe != DAILY and (between := _lacking(found.get((pair, DAILY)), midnights))
+    ]
+    if shorter:
+        pairs, timeframes, spans = zip(*shorter, strict=True)
+        seconds = [each.seconds for each in timeframes]
+        arguments = (list(pairs), seconds, *map(list, zip(*spans, strict=True)), known_at)
+        read = await bulk.read(connection, _AT_MIDNIGHTS, CLOSES_OF, *arguments)
+        found |= {(pair, each): _closes_of(read, pair, each) for pair, each, _ in shorter}
     return found
+
+
+def _closes_of(read: Records, symbol_id: int, timeframe: Timeframe) -> Records:
+    rows = read[(read["symbol_id"] == symbol_id) & (read["timeframe"] == timeframe.seconds)]
+    closes = np.empty(len(rows), CLOSES_DTYPE)
+    closes["known"], closes["close"] = rows["known"], rows["close"]
+    return closes
+
+
+def _lacking(
+    daily: Records | None, midnights: tuple[datetime, datetime]
+) -> tuple[datetime, datetime] | None:
+    """Return the first and the last midnight without a close, None where all have one."""
+    if daily is None:
+        return midnights
+    first = midnights[0]
+    every = (midnights[1] - first) // DAY + 1
+    at = (daily["known"] - np.datetime64(to_micros(first), "us")) // np.timedelta64(1, "D")
+    lacking = np.setdiff1d(np.arange(every), at.astype(np.int64), assume_unique=True)
+    if not lacking.size:
+        return None
+    return first + int(lacking[0]) * DAY, first + int(lacking[-1]) * DAY
 
 
 async def daily_stamps(
