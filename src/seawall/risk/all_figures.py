@@ -18,6 +18,9 @@ from seawall.risk.benchmarks import BTC
 from seawall.risk.exposure import Exposure
 from seawall.risk.schemas import ASKED, Figure, RiskReport
 
+_PLAIN = {0.95: ("var_95", "expected_shortfall"), 0.99: ("var_99",)}
+"""The registry's own tail of past days, by its confidence: value at risk, then shortfall."""
+
 
 def parse_method(text: str) -> TailMethod:
     """Read the name of a method.
@@ -95,8 +98,10 @@ def with_tail(made: RiskReport, exposure: Exposure) -> RiskReport:
     ):
         figures[slug] = _with_error(value, error, found)
     if question.is_plain_tail:
-        own = made.figures["value_at_risk"]
-        figures[ASKED[0]] = replace(figures[ASKED[0]], value=own)
+        figures[ASKED[0]] = replace(figures[ASKED[0]], value=made.figures["value_at_risk"])
+        # What the registry has of the same tail already is as sure here as there.
+        same = zip(ASKED, _PLAIN.get(question.confidence, ()), strict=False)
+        figures |= {asked: figures[slug] for asked, slug in same if slug in figures}
         return replace(made, all_figures=figures)
     reasons = dict(made.reasons)
     if found.reason:

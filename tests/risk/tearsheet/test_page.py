@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -18,8 +19,9 @@ from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timefra
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
 from seawall.portfolios.transactions import import_transactions
+from seawall.quant.tails import TailMethod
 from seawall.risk.report import report
-from seawall.risk.schemas import RiskQuestion, RiskReport
+from seawall.risk.schemas import ASKED, RiskQuestion, RiskReport
 from seawall.risk.tables import RiskEvent, RiskLimit, StressTest
 from seawall.risk.tearsheet.page import tear_sheet
 
@@ -139,6 +141,71 @@ async def test_a_page_has_every_chart_and_loads_nothing(filled: AsyncSession) ->
     # Two breaks of the line of growth: the start of the path, and where it goes on.
     own = [each for each in drawings["growth"] if each.attrib.get("class") == "own line"]
     assert own[0].attrib["d"].count("M") == 2
+
+
+def _rows(page: str, section: str) -> list[tuple[str, str, str]]:
+    """The name, value and interval of each figure of a section."""
+    (part,) = re.findall(rf'<section class="panel[^"]*{section}".*?</section>', page, re.DOTALL)
+    found = re.findall(
+        r'<th scope="row">(.*?)(?: <span.*?)?</th><td class="number">(.*?)</td>'
+        r'<td class="number interval">(.*?)</td>',
+        part,
+    )
+    return [(unescape(name), unescape(value), unescape(between)) for name, value, between in found]
+
+
+async def test_each_figure_has_its_interval_beside_it(filled: AsyncSession) -> None:
+    await _make(filled, "Mine", "2024-01-03,buy,BTC,2,1000,4,", "2024-01-03,buy,ETH,3,900,2,")
+    portfolio = await get_portfolio(filled, "Mine")
+    question = RiskQuestion(window=180, everything=True)
+    made = await report(filled, portfolio, AS_OF, question)
+    page = await tear_sheet(filled, made)
+    known = made.all_figures
+    families = _rows(page, "families")
+    assert len(families) == len(known) - len(ASKED)
+    volatility = known["volatility"]
+    assert volatility.low is not None
+    assert volatility.high is not None
+    between = f"{volatility.low:.2%} to {volatility.high:.2%}"
+    assert ("Volatility", f"{volatility.value:.2%}", between) in families
+    assert f'<dd class="interval">{between}</dd>' in page
+    with_interval = [name for name, _, interval in families if interval]
+    assert len(with_interval) == sum(each.low is not None for each in known.values()) - len(ASKED)
+    own = _rows(page, "figures")
+    assert set(own) <= set(families)
+    # A report of its own figures alone shows them as sure as they are.
+    plain = await tear_sheet(filled, await report(filled, portfolio, AS_OF, RiskQuestion(180)))
+    assert _rows(plain, "figures") == own
+    assert "families" not in Strict(plain).text
+
+
+async def test_a_tail_by_another_method_is_named_as_it_was_asked(filled: AsyncSession) -> None:
+    await _make(filled, "Mine", "2024-01-03,buy,BTC,2,1000,4,")
+    portfolio = await get_portfolio(filled, "Mine")
+    question = RiskQuestion(
+        180, 0.975, risk_free=0.045, max_age=0.5, method=TailMethod.GAUSSIAN, horizon=10
+    )
+    made = await report(filled, portfolio, AS_OF, question)
+    page = await tear_sheet(filled, made)
+    var, shortfall = (made.all_figures[slug] for slug in ASKED)
+    rows = {name: (value, interval) for name, value, interval in _rows(page, "figures")}
+    for name, figure in (("Value at risk", var), ("Expected shortfall", shortfall)):
+        between = f"{figure.low:.2%} to {figure.high:.2%}"
+        assert rows[f"{name}, 97.5%, 10 days, gaussian"] == (f"{figure.value:.2%}", between)
+    text = Strict(page).text
+    assert "the risk-free rate is 4.5% a year" in text
+    assert "Both are of the past days as they were, over one day." in text
+    assert "stale" not in text
+
+
+async def test_prices_are_stale_after_what_the_question_allows(filled: AsyncSession) -> None:
+    await _make(filled, "Mine", "2024-01-03,buy,BTC,2,1000,4,")
+    portfolio = await get_portfolio(filled, "Mine")
+    later = AS_OF + timedelta(days=1)
+    for age, told in ((1.5, False), (0.5, True)):
+        made = await report(filled, portfolio, later, RiskQuestion(180, max_age=age))
+        text = Strict(await tear_sheet(filled, made)).text
+        assert ("Older than 0.5 days are those of BTC" in text) == told
 
 
 async def test_what_is_lacking_has_its_reason(filled: AsyncSession) -> None:

@@ -9,8 +9,10 @@ from seawall.risk.tearsheet.axes import Scale
 from seawall.risk.tearsheet.lines import Words
 from seawall.risk.tearsheet.svg import WIDTH, Chart, drawing, element, line, words
 
-_NAMES, _RIGHT, _BAR, _GAP, _TOP = 84, 44, 10, 9, 4
+_NAMES, _RIGHT, _BAR, _GAP, _TOP = 98, 58, 13, 7, 4
 _LONGEST = 13
+_BASE = 9.5
+"""From the top of a bar to the line that its number stands on."""
 _KINDS = (
     ("weight", "share of the value"),
     ("of-volatility", "share of the volatility"),
@@ -62,7 +64,7 @@ def shares_chart(words_: Words, parts: Sequence[Shares]) -> Chart:
 def _bar(share: float | None, class_: str, across: Scale, y: float) -> list[Markup]:
     zero = across.at(0)
     if share is None:
-        return [words("undefined", zero + 4, y + _BAR - 1.5)]
+        return [words("undefined", zero + 4, y + _BASE)]
     end = across.at(share)
     x, wide = min(zero, end), max(abs(end - zero), 0.6)
     text = f"{share:z.1%}".replace("-", "\u2212")
@@ -71,7 +73,7 @@ def _bar(share: float | None, class_: str, across: Scale, y: float) -> list[Mark
         words(
             text,
             end + 4 if share >= 0 else end - 4,
-            y + _BAR - 1.5,
+            y + _BASE,
             anchor="start" if share >= 0 else "end",
         ),
     ]

@@ -132,6 +132,8 @@ def _distribution(sheet: TearSheet) -> Chart:
         else:
             marks.append((class_, short, -total))
             told.append(f"{short}: a loss of {percent(total)}.")
+    if marks and not sheet.report.question.is_plain_tail:
+        told.append("Both are of the past days as they were, over one day.")
     returns = sheet.history.returns
     described = replace(
         words,

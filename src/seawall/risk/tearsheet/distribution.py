@@ -9,8 +9,8 @@ from seawall.risk.tearsheet.curves import Histogram
 from seawall.risk.tearsheet.lines import Words
 from seawall.risk.tearsheet.svg import WIDTH, Chart, drawing, element, line, path, words
 
-_HEIGHT, _TOP, _BOTTOM, _LEFT, _RIGHT = 216, 30, 24, 6, 30
-_LABEL_ROOM = 64
+_HEIGHT, _TOP, _BOTTOM, _LEFT, _RIGHT = 224, 38, 24, 6, 30
+_LABEL_ROOM, _LABEL_LINE = 84, 16
 
 
 def distribution_chart(
@@ -57,10 +57,12 @@ def distribution_chart(
 
 
 def _marks(marks: Sequence[tuple[str, str, float]], across: Scale) -> list[Markup]:
-    drawn = []
+    lines, names = [], []
     for at, (class_, name, value) in enumerate(marks):
-        x, y = across.at(value), 10 + 11 * at
-        drawn.append(line(x, y - 3, x, _HEIGHT - _BOTTOM, f"{class_} mark"))
+        x, y = across.at(value), 13 + _LABEL_LINE * at
+        lines.append(line(x, y - 3, x, _HEIGHT - _BOTTOM, f"{class_} mark"))
         anchor = "end" if x > _LEFT + _LABEL_ROOM else "start"
-        drawn.append(words(name, x - 4 if anchor == "end" else x + 4, y, "label", anchor))
-    return drawn
+        place = x - 4 if anchor == "end" else x + 4
+        names.append(words(name, place, y, "label named", anchor))
+    # A name may cross another's line, so names come last.
+    return [*lines, *names]

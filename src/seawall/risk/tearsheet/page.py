@@ -7,8 +7,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.time import iso
-from seawall.market.prices import FRESH_FOR
 from seawall.quant.attribution import RiskMeasure
+from seawall.quant.metrics.inference import LEVEL
 from seawall.risk.schemas import RiskReport
 from seawall.risk.tearsheet import figures
 from seawall.risk.tearsheet.charts import draw, measure_of
@@ -54,6 +54,7 @@ def render(sheet: TearSheet) -> str:
         "number": figures.number,
         "iso": iso,
         "age": figures.age,
+        "rate": figures.rate,
     }
     report = sheet.report
     return environment.get_template(_TEMPLATE).render(
@@ -61,10 +62,11 @@ def render(sheet: TearSheet) -> str:
         report=report,
         charts=draw(sheet),
         heatmap=heatmap(report),
-        headlines=figures.headlines(report),
-        figures=figures.all_figures(report),
+        headlines=figures.headlines(sheet),
+        figures=figures.own_figures(sheet),
+        families=figures.families(sheet),
+        level=f"{LEVEL:.0%}",
         holdings=_holdings(sheet),
-        fresh_days=FRESH_FOR.days,
         shortfall_days=_shortfall_days(sheet),
         sources=_sources(report),
         since=min((each.price_time for each in sheet.stale if each.price_time), default=None),
