@@ -100,9 +100,12 @@ def test_what_is_wrong_is_said(held: Cli, options: tuple[str, ...], said: str) -
 def test_a_report_shows_the_histories_asked_for_besides(held: Cli) -> None:
     report = ("risk", "report", "Main", *AS_OF, "--window", "150")
     plain = held(*report, "--json").document
-    assert "covariance" not in plain
+    assert plain["covariance"] is None
     found = held(*report, "--histories", "proxy", "--covariance", "ewma", "--json").document
-    assert found["id"] == plain["id"]
+    assert found["id"] != plain["id"]
+    again = held("risk", "recompute", found["id"], "--json").document
+    assert again["identical"]
+    assert again["recomputed"]["covariance"] == found["covariance"]
     together = found["covariance"]
     assert together["choice"] == {"estimator": "ewma", "histories": "proxy", "window": 150}
     assert together["observations"] == 150

@@ -15,13 +15,15 @@ from seawall.market.schemas import CANDLE_DTYPE, PRICE_DTYPE, ParsedFile, Series
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
 from seawall.portfolios.transactions import import_transactions
+from seawall.quant.covariance.estimate import Estimator
+from seawall.quant.histories import HistoryMethod
 from seawall.quant.metrics.metric import Input
 from seawall.quant.metrics.registry import REGISTRY
 from seawall.quant.tails import TailMethod
 from seawall.quant.types import FloatArray
 from seawall.risk import store
 from seawall.risk.report import recompute, report
-from seawall.risk.schemas import ASKED, RiskQuestion, RiskReport
+from seawall.risk.schemas import ASKED, CovarianceChoice, RiskQuestion, RiskReport
 
 START = np.datetime64("2024-01-01", "us")
 DAYS = 130
@@ -183,8 +185,10 @@ async def test_corrected_prices_change_no_kept_figure(engine: AsyncEngine) -> No
         await ensure_owner(session)
         await ingest(session, candles("BTC/USD", walk(1)), "btc")
         await hold(session, BOUGHT.format("BTC"))
+    choice = CovarianceChoice(Estimator.EWMA, HistoryMethod.PAIRWISE, ALL.window)
+    question = replace(ALL, covariance=choice)
     async with transaction(engine, OWNER_ID) as session:
-        made = await measured(session)
+        made = await measured(session, question)
     assert made.id is not None
     async with transaction(engine, OWNER_ID) as session:
         await ingest(session, candles("BTC/USD", walk(5)), "btc")
@@ -192,7 +196,10 @@ async def test_corrected_prices_change_no_kept_figure(engine: AsyncEngine) -> No
         done = await recompute(session, made.id)
         assert done.differs == ()
         assert done.again.all_figures == made.all_figures
-        assert (await measured(session)).all_figures != made.all_figures
+        assert done.again.covariance == made.covariance
+        revised = await measured(session, question)
+        assert revised.all_figures != made.all_figures
+        assert revised.covariance != made.covariance
 
 
 async def test_recompute_names_a_forged_figure(filled: AsyncSession) -> None:

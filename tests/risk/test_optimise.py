@@ -28,16 +28,13 @@ from seawall.portfolios.transactions import import_transactions
 from seawall.portfolios.valuation import Moment, value_portfolio
 from seawall.quant.covariance.estimate import Estimator
 from seawall.quant.histories import HistoryMethod
+from seawall.risk import store
 from seawall.risk.attribution import Grouping
-from seawall.risk.covariance import (
-    CovarianceChoice,
-    measure_covariance,
-    read_choice,
-)
+from seawall.risk.covariance import read_choice
 from seawall.risk.optimise import Optimised, optimise
 from seawall.risk.rebalance import TradingCosts
-from seawall.risk.report import report
-from seawall.risk.schemas import RiskQuestion
+from seawall.risk.report import recompute, report
+from seawall.risk.schemas import CovarianceChoice, RiskQuestion
 from seawall.risk.targets import (
     Bounds,
     Cap,
@@ -289,8 +286,10 @@ async def test_a_report_s_covariance_says_which_histories_it_is_of(
 ) -> None:
     choice = CovarianceChoice(Estimator.SAMPLE, histories, 120)
     portfolio = await get_portfolio(held, "fifo")
-    moment = Moment(AS_OF, datetime.now(UTC) + timedelta(hours=1))
-    found = await measure_covariance(held, portfolio, moment, choice)
+    question = RiskQuestion(120, covariance=choice)
+    made = await report(held, portfolio, AS_OF, question)
+    found = made.covariance
+    assert found is not None
     assert (found.choice, found.reason) == (choice, "")
     assert found.missing == {"NEW": 61}
     assert found.filled == ({"NEW": 61} if histories is HistoryMethod.PROXY else {})
@@ -299,7 +298,6 @@ async def test_a_report_s_covariance_says_which_histories_it_is_of(
     assert found.volatility is not None
     assert found.volatility > 0
     if histories is HistoryMethod.COMMON:
-        made = await report(held, portfolio, AS_OF, RiskQuestion(120))
         assert found.volatility == pytest.approx(made.figures["volatility"], rel=1e-9)
         at = [found.correlations.assets.index(asset) for asset in ("BTC", "ETH")]
         theirs = [made.correlation_matrix.assets.index(asset) for asset in ("BTC", "ETH")]
@@ -307,9 +305,40 @@ async def test_a_report_s_covariance_says_which_histories_it_is_of(
             made.correlation_matrix.values[theirs[0]][theirs[1]], rel=1e-9
         )
     for name, said in (("Empty", "holds nothing"), ("Unpriced", "no price of ODD")):
-        nothing = await measure_covariance(held, await get_portfolio(held, name), moment, choice)
-        assert nothing.volatility is None
-        assert said in nothing.reason
+        nothing = await report(held, await get_portfolio(held, name), AS_OF, question)
+        assert nothing.covariance is not None
+        assert nothing.covariance.volatility is None
+        assert said in nothing.covariance.reason
+
+
+@pytest.mark.parametrize("estimator", [Estimator.EWMA, Estimator.DENOISED])
+async def test_a_covariance_is_kept_with_its_choice_and_computed_again(
+    held: AsyncSession, estimator: Estimator
+) -> None:
+    portfolio = await get_portfolio(held, "fifo")
+    plain = await report(held, portfolio, AS_OF, RiskQuestion(120))
+    choice = CovarianceChoice(estimator, HistoryMethod.PROXY, 120)
+    question = RiskQuestion(120, covariance=choice)
+    made = await report(held, portfolio, AS_OF, question)
+    assert made.id not in {None, plain.id}
+    assert made.id is not None
+    assert (made.figures, plain.covariance) == (plain.figures, None)
+    kept = await store.find_report(held, made.id)
+    assert kept == made
+    assert kept.question.covariance == choice
+    assert (await report(held, portfolio, AS_OF, question)).id == made.id
+    assert (await recompute(held, made.id)).differs == ()
+    found = made.covariance
+    assert found is not None
+    assert found.volatility is not None
+    forged = replace(found, volatility=found.volatility * (1 + 1e-15))
+    forged_id = await store.add_report(held, OWNER_ID, replace(made, covariance=forged))
+    assert (await recompute(held, forged_id)).differs == ("covariance",)
+
+
+def test_a_covariance_of_another_window_is_refused() -> None:
+    with pytest.raises(InvalidError, match="90 days is not one of the report's 120"):
+        RiskQuestion(120, covariance=CovarianceChoice(window=90))
 
 
 def test_names_are_read() -> None:

@@ -22,8 +22,8 @@ from seawall.quant.attribution import (
     group,
 )
 from seawall.quant.types import FloatArray
-from seawall.risk.exposure import Exposure, Window, expose
-from seawall.risk.measure import value_for, why_unmeasured
+from seawall.risk.exposure import Exposure, Window, expose, why_unmeasured
+from seawall.risk.measure import value_for
 from seawall.risk.schemas import RiskQuestion
 
 UNKNOWN = "unknown"

@@ -1,8 +1,8 @@
 """How what is held varies together: by the covariance and the histories asked for, both named."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
@@ -10,27 +10,16 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError
-from seawall.portfolios.schemas import PortfolioRecord
-from seawall.portfolios.valuation import Moment, Valuation
+from seawall.portfolios.valuation import Valuation
 from seawall.quant.covariance.estimate import Covariance, Estimator, estimate_covariance
 from seawall.quant.histories import History, HistoryMethod
 from seawall.quant.types import PERIODS_PER_YEAR, FloatArray
 from seawall.risk.benchmarks import BTC, read_benchmarks
-from seawall.risk.exposure import Window, lay_closes, weigh
+from seawall.risk.exposure import Window, lay_closes, weigh, why_unmeasured
 from seawall.risk.histories import choose_history
-from seawall.risk.measure import value_for, why_unmeasured
-from seawall.risk.schemas import DEFAULT_WINDOW, CorrelationMatrix, RiskQuestion
+from seawall.risk.schemas import CorrelationMatrix, CovarianceChoice, HeldCovariance
 
 N = TypeVar("N", bound=StrEnum)
-
-
-@dataclass(frozen=True, slots=True)
-class CovarianceChoice:
-    """Which covariance, of which histories, over how many days."""
-
-    estimator: Estimator = Estimator.LEDOIT_WOLF
-    histories: HistoryMethod = HistoryMethod.COMMON
-    window: int = DEFAULT_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +29,6 @@ class HeldMarket:
     weights: FloatArray
     history: History
     covariance: Covariance
-
-
-@dataclass(frozen=True, slots=True)
-class HeldCovariance:
-    """A portfolio's volatility by year and its holdings' correlations, with what was chosen.
-
-    `reason` says why both are None. `filled` and `missing` count returns by asset; `condition` is
-    None for a singular matrix.
-    """
-
-    choice: CovarianceChoice
-    volatility: float | None
-    correlations: CorrelationMatrix
-    reason: str
-    observations: int = 0
-    rank: int = 0
-    condition: float | None = None
-    repaired: bool = False
-    filled: Mapping[str, int] = field(default_factory=dict)
-    missing: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 def read_choice(estimator: str, histories: str, window: int) -> CovarianceChoice:
@@ -111,14 +79,13 @@ async def read_market(
 
 
 async def measure_covariance(
-    session: AsyncSession, portfolio: PortfolioRecord, moment: Moment, choice: CovarianceChoice
+    session: AsyncSession, valuation: Valuation, choice: CovarianceChoice
 ) -> HeldCovariance:
-    """Measure how a portfolio's holdings vary together, as of an instant and as known at another.
+    """Measure how the holdings of a portfolio vary together that was valued over the same window.
 
     Raises:
         InvalidError: a shrunk covariance is asked of pairwise histories that are not complete.
     """
-    valuation = await value_for(session, portfolio, moment, RiskQuestion(choice.window))
     if not valuation.total_value:
         return HeldCovariance(choice, None, CorrelationMatrix((), ()), why_unmeasured(valuation))
     market = await read_market(session, valuation, choice)

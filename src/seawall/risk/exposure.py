@@ -115,6 +115,15 @@ def expose(valuation: Valuation, window: Window) -> Exposure | None:
     )
 
 
+def why_unmeasured(valuation: Valuation) -> str:
+    """Say why a portfolio that is exposed to nothing has no figures."""
+    if valuation.unpriced:
+        return f"no price of {', '.join(valuation.unpriced)} is known"
+    if valuation.holdings:
+        return "what is held is worth nothing"
+    return "the portfolio holds nothing"
+
+
 def weigh(quantities: FloatArray, prices: FloatArray) -> FloatArray:
     """Return the (N,) weights by value of what is held; they add up to 1.
 

@@ -23,7 +23,8 @@ from seawall.risk.all_figures import (
     with_tail,
 )
 from seawall.risk.benchmarks import BTC, read_benchmarks
-from seawall.risk.exposure import Exposure, Window, expose
+from seawall.risk.covariance import measure_covariance
+from seawall.risk.exposure import Exposure, Window, expose, why_unmeasured
 from seawall.risk.schemas import (
     FIGURES,
     CorrelationMatrix,
@@ -73,6 +74,7 @@ async def measure_valued(
 
     Raises:
         NotFoundError: the benchmark is not known here.
+        InvalidError: the covariance asked for cannot be had of these histories.
     """
     moment = valuation.moment
     window = Window(moment.as_of, question.window)
@@ -84,12 +86,23 @@ async def measure_valued(
             f"No prices of the benchmark {question.benchmark} are held.",
             hint="Import some, or choose another: --benchmark BTC.",
         )
-    exposure = expose(valuation, window)
+    made = _figures(valuation, question, expose(valuation, window), closes)
+    if question.covariance is None:
+        return made
+    together = await measure_covariance(session, valuation, question.covariance)
+    return replace(made, covariance=together)
+
+
+def _figures(
+    valuation: Valuation,
+    question: RiskQuestion,
+    exposure: Exposure | None,
+    closes: Mapping[str, FloatArray],
+) -> RiskReport:
     if exposure is None:
         made = _unmeasured(valuation, question)
         return replace(made, all_figures=no_figures(made))
-    measured = _measure(exposure, closes, question)
-    made = _report(valuation, question, exposure, measured)
+    made = _report(valuation, question, exposure, _measure(exposure, closes, question))
     if question.everything:
         made = replace(made, all_figures=all_figures(made, exposure, closes))
     return made if question.is_plain_tail and not question.everything else with_tail(made, exposure)
@@ -209,12 +222,3 @@ def _unmeasured(valuation: Valuation, question: RiskQuestion) -> RiskReport:
         holdings=_holdings(valuation, {}),
         notes=valuation.notes,
     )
-
-
-def why_unmeasured(valuation: Valuation) -> str:
-    """Say why a portfolio that is exposed to nothing has no figures."""
-    if valuation.unpriced:
-        return f"no price of {', '.join(valuation.unpriced)} is known"
-    if valuation.holdings:
-        return "what is held is worth nothing"
-    return "the portfolio holds nothing"

@@ -23,7 +23,8 @@ from seawall.quant.types import PERIODS_PER_YEAR, FloatArray
 from seawall.risk.attribution import read_labels
 from seawall.risk.benchmarks import BTC
 from seawall.risk.covariance import HeldMarket, read_market
-from seawall.risk.measure import value_for, why_unmeasured
+from seawall.risk.exposure import why_unmeasured
+from seawall.risk.measure import value_for
 from seawall.risk.rebalance import RebalancePlan, plan_rebalance
 from seawall.risk.schemas import RiskQuestion
 from seawall.risk.targets import Cap, OptimiseQuestion, Targets, choose_targets

@@ -7,6 +7,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from seawall.core.errors import InvalidError
+from seawall.quant.covariance.estimate import Estimator
+from seawall.quant.histories import HistoryMethod
 from seawall.quant.tails import TailMethod, TailQuestion
 
 DEFAULT_WINDOW = 365
@@ -41,6 +43,15 @@ FIGURES = (
 
 
 @dataclass(frozen=True, slots=True)
+class CovarianceChoice:
+    """Which covariance, of which histories, over how many days."""
+
+    estimator: Estimator = Estimator.LEDOIT_WOLF
+    histories: HistoryMethod = HistoryMethod.COMMON
+    window: int = DEFAULT_WINDOW
+
+
+@dataclass(frozen=True, slots=True)
 class RiskQuestion:
     """What a report is asked: how many daily returns, which confidence, against what.
 
@@ -51,6 +62,7 @@ class RiskQuestion:
         method: how the tail as asked is estimated.
         horizon: over how many days it is.
         everything: every metric of the registry, with how sure it is, besides the report's own.
+        covariance: which one is measured of the same window besides, of histories of any length.
 
     Raises:
         InvalidError: one of them is out of range.
@@ -65,6 +77,7 @@ class RiskQuestion:
     everything: bool = False
     method: TailMethod = TailMethod.HISTORICAL
     horizon: int = 1
+    covariance: CovarianceChoice | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= MAX_WINDOW:
@@ -90,6 +103,11 @@ class RiskQuestion:
         if not 1 <= self.horizon <= MAX_HORIZON:
             raise InvalidError(
                 f"A horizon of {self.horizon} days is not within 1 to {MAX_HORIZON}."
+            )
+        if self.covariance is not None and self.covariance.window != self.window:
+            raise InvalidError(
+                f"A covariance of {self.covariance.window} days is not one of the report's"
+                f" {self.window}."
             )
 
     @property
@@ -169,6 +187,27 @@ class CorrelationMatrix:
     values: tuple[tuple[float | None, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HeldCovariance:
+    """A portfolio's volatility by year and its holdings' correlations, with what was chosen.
+
+    `reason` says why both are None. `filled` and `missing` count returns by asset; `condition` is
+    None for a singular matrix.
+    """
+
+    choice: CovarianceChoice
+    volatility: float | None
+    correlations: CorrelationMatrix
+    reason: str
+    observations: int = 0
+    rank: int = 0
+    condition: float | None = None
+    repaired: bool = False
+    filled: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
 ASKED = ("value_at_risk_asked", "expected_shortfall_asked")
 """The tail by the method, at the confidence and over the horizon asked for."""
 
@@ -197,8 +236,8 @@ class RiskReport:
     `observations` counts the returns they are of, `missing` the window's other days, and
     `benchmark_observations` the intervals shared with each benchmark. `all_figures` are those of
     the whole registry, where the question asks for them, and the tail as asked (`ASKED`) where it
-    is not the plain one. One that was measured in a batch `is_brief`: it has no holdings,
-    correlations and notes, but the same figures.
+    is not the plain one; `covariance` is the one that the question asks for. One that was measured
+    in a batch `is_brief`: it has no holdings, correlations and notes, but the same figures.
     """
 
     portfolio: str
@@ -218,6 +257,7 @@ class RiskReport:
     id: UUID | None = field(default=None, compare=False)
     is_brief: bool = False
     all_figures: Mapping[str, Figure] = field(default_factory=dict)
+    covariance: HeldCovariance | None = None
 
     @property
     def stale(self) -> dict[str, datetime]:

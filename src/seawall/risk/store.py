@@ -1,5 +1,6 @@
 """The SQL of risk: reports kept as rows."""
 
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from datetime import datetime
 from decimal import Decimal
@@ -14,13 +15,17 @@ from seawall.core.money import plain
 from seawall.core.time import iso, parse_time
 from seawall.db.series import PORTFOLIO_RISK_METRICS, ensure_chunks
 from seawall.portfolios.tables import Portfolio
+from seawall.quant.covariance.estimate import Estimator
+from seawall.quant.histories import HistoryMethod
 from seawall.quant.tails import TailMethod
 from seawall.risk.scenarios.record import recovery_minutes, write_details
 from seawall.risk.scenarios.schemas import KeptStressTest, StressResult
 from seawall.risk.schemas import (
     FIGURES,
     CorrelationMatrix,
+    CovarianceChoice,
     Figure,
+    HeldCovariance,
     PricedHolding,
     RiskQuestion,
     RiskReport,
@@ -55,7 +60,7 @@ async def add_report(session: AsyncSession, user_id: UUID, report: RiskReport) -
 
 
 def _details(report: RiskReport) -> dict[str, Any]:
-    return {
+    details = {
         "value_at_risk": report.figures["value_at_risk"],
         "reasons": dict(report.reasons),
         "missing": report.missing,
@@ -64,6 +69,9 @@ def _details(report: RiskReport) -> dict[str, Any]:
         "notes": list(report.notes),
         "stale": {asset: iso(since) for asset, since in report.stale.items()},
     }
+    if report.covariance is not None:
+        details["covariance"] = asdict(report.covariance)
+    return details
 
 
 _COLUMNS = {"window", "confidence", "benchmark"}
@@ -72,11 +80,30 @@ _COLUMNS = {"window", "confidence", "benchmark"}
 def _parameters(question: RiskQuestion) -> dict[str, Any]:
     """Return what a question asks beyond its columns, where it is not the default."""
     asked = [each for each in fields(question) if each.name not in _COLUMNS]
-    return {
+    found = {
         each.name: getattr(question, each.name)
         for each in asked
         if each.default is MISSING or getattr(question, each.name) != each.default
     }
+    if question.covariance is not None:
+        choice = question.covariance
+        found["covariance"] = {"estimator": choice.estimator, "histories": choice.histories}
+    return found
+
+
+def _covariance(kept: Mapping[str, Any], choice: CovarianceChoice) -> HeldCovariance:
+    return HeldCovariance(
+        **{
+            **kept,
+            "choice": choice,
+            "correlations": _matrix(kept["correlations"]),
+            "notes": tuple(kept["notes"]),
+        }
+    )
+
+
+def _matrix(kept: Mapping[str, Any]) -> CorrelationMatrix:
+    return CorrelationMatrix(tuple(kept["assets"]), tuple(tuple(row) for row in kept["values"]))
 
 
 def _pack(holding: PricedHolding) -> dict[str, Any]:
@@ -151,6 +178,11 @@ def _question(kept: PortfolioRiskMetrics) -> RiskQuestion:
     asked = dict(kept.parameters)
     if "method" in asked:
         asked["method"] = TailMethod(asked["method"])
+    if "covariance" in asked:
+        chosen = asked["covariance"]
+        asked["covariance"] = CovarianceChoice(
+            Estimator(chosen["estimator"]), HistoryMethod(chosen["histories"]), kept.window_days
+        )
     return RiskQuestion(kept.window_days, kept.confidence, kept.benchmark, **asked)
 
 
@@ -159,21 +191,18 @@ def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
     matrix, details = kept.correlation_matrix, kept.details
     # Before it had a column it stood among the details.
     asked = details.get("value_at_risk", kept.value_at_risk)
+    question, together = _question(kept), details.get("covariance")
     return RiskReport(
         id=kept.id,
         portfolio=name,
         portfolio_id=kept.portfolio_id,
         as_of=kept.time,
         known_at=kept.known_at,
-        question=_question(kept),
+        question=question,
         all_figures={slug: Figure(**each) for slug, each in (kept.figures or {}).items()},
         total_value_usd=kept.total_value_usd,
         figures={each: getattr(kept, each) for each in FIGURES} | {"value_at_risk": asked},
-        correlation_matrix=CorrelationMatrix((), ())
-        if matrix is None
-        else CorrelationMatrix(
-            tuple(matrix["assets"]), tuple(tuple(row) for row in matrix["values"])
-        ),
+        correlation_matrix=CorrelationMatrix((), ()) if matrix is None else _matrix(matrix),
         reasons=details["reasons"],
         observations=kept.observations,
         missing=details["missing"],
@@ -181,6 +210,9 @@ def _report(row: Row[PortfolioRiskMetrics, str]) -> RiskReport:
         holdings=tuple(_unpack(each) for each in details.get("holdings", ())),
         notes=tuple(details["notes"]),
         is_brief=matrix is None,
+        covariance=_covariance(together, question.covariance)
+        if together is not None and question.covariance is not None
+        else None,
     )
 
 

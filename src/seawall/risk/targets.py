@@ -17,9 +17,9 @@ from seawall.quant.optimise.peers import PeerMethod, optimise_with_skfolio
 from seawall.quant.optimise.risk_parity import risk_parity
 from seawall.quant.types import PERIODS_PER_YEAR, BoolArray, FloatArray
 from seawall.risk.attribution import Grouping
-from seawall.risk.covariance import CovarianceChoice, HeldMarket, read_name
+from seawall.risk.covariance import HeldMarket, read_name
 from seawall.risk.rebalance import TradingCosts
-from seawall.risk.schemas import DEFAULT_CONFIDENCE
+from seawall.risk.schemas import DEFAULT_CONFIDENCE, CovarianceChoice
 
 
 class Method(StrEnum):

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -19,9 +20,11 @@ from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timefra
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
 from seawall.portfolios.transactions import import_transactions
+from seawall.quant.covariance.estimate import Estimator
+from seawall.quant.histories import HistoryMethod
 from seawall.quant.tails import TailMethod
 from seawall.risk.report import report
-from seawall.risk.schemas import ASKED, RiskQuestion, RiskReport
+from seawall.risk.schemas import ASKED, CovarianceChoice, RiskQuestion, RiskReport
 from seawall.risk.tables import RiskEvent, RiskLimit, StressTest
 from seawall.risk.tearsheet.page import tear_sheet
 
@@ -185,6 +188,8 @@ async def test_a_tail_by_another_method_is_named_as_it_was_asked(filled: AsyncSe
     question = RiskQuestion(
         180, 0.975, risk_free=0.045, max_age=0.5, method=TailMethod.GAUSSIAN, horizon=10
     )
+    choice = CovarianceChoice(Estimator.LEDOIT_WOLF, HistoryMethod.COMMON, 180)
+    question = replace(question, covariance=choice)
     made = await report(filled, portfolio, AS_OF, question)
     page = await tear_sheet(filled, made)
     var, shortfall = (made.all_figures[slug] for slug in ASKED)
@@ -195,6 +200,11 @@ async def test_a_tail_by_another_method_is_named_as_it_was_asked(filled: AsyncSe
     text = Strict(page).text
     assert "the risk-free rate is 4.5% a year" in text
     assert "Both are of the past days as they were, over one day." in text
+    assert made.covariance is not None
+    together = f"Volatility, annualised: {made.covariance.volatility:.2%}"
+    assert (
+        f"ledoit-wolf covariance of common histories Volatility, annualised: {volatility}" in text
+    )
     assert "stale" not in text
 
 

@@ -6,7 +6,7 @@ from seawall.cli import output
 from seawall.cli.output import console, print_table, table
 
 if TYPE_CHECKING:
-    from seawall.risk.covariance import HeldCovariance
+    from seawall.risk.schemas import HeldCovariance
 
 MATRIX_LIMIT = 12
 """Assets up to which a matrix fits on a screen."""

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seawall.risk.attribution import Grouping, RiskAttribution
-    from seawall.risk.covariance import CovarianceChoice, HeldCovariance
     from seawall.risk.report import Recomputed
     from seawall.risk.schemas import RiskQuestion, RiskReport
 
@@ -64,7 +63,7 @@ Histories = Annotated[
     str | None,
     typer.Option(
         metavar="common|pairwise|proxy",
-        help="Show volatility and correlations of histories of unequal length besides.",
+        help="Measure volatility and correlations of histories of unequal length besides.",
     ),
 ]
 Covariance = Annotated[
@@ -123,26 +122,24 @@ def report(
         everything=everything,
         method=parse_method(method),
         horizon=horizon,
+        covariance=None if histories is None else read_choice(covariance, histories, window),
     )
     grouping = parse_grouping(by or "asset") if attribution or by is not None else None
-    choice = None if histories is None else read_choice(covariance, histories, window)
-    done = run(_report(name, as_of, question, _Besides(grouping, choice, html is not None)))
+    done = run(_report(name, as_of, question, _Besides(grouping, html is not None)))
     if html is not None and done.page is not None:
         write_page(html, done.page)
     if as_json:
-        also = {"attribution": done.parts, "covariance": done.together}
-        held = {key: each for key, each in also.items() if each is not None}
-        print_json(document(done.report) | held)
+        also = {} if done.parts is None else {"attribution": done.parts}
+        print_json(document(done.report) | also)
     else:
         _print(done)
 
 
 @dataclass(frozen=True, slots=True)
 class _Besides:
-    """What is asked for besides the report: whose risk it is, a covariance, and its page."""
+    """What is asked for besides the report: whose risk it is, and its page."""
 
     by: "Grouping | None"
-    choice: "CovarianceChoice | None"
     paged: bool
 
 
@@ -152,7 +149,6 @@ class _Done:
 
     report: "RiskReport"
     parts: "RiskAttribution | None"
-    together: "HeldCovariance | None"
     page: str | None
 
 
@@ -160,8 +156,6 @@ def _print(done: _Done) -> None:
     print_report(done.report)
     if done.parts is not None:
         print_attribution(done.parts)
-    if done.together is not None:
-        print_covariance(done.together)
 
 
 async def _report(
@@ -169,7 +163,6 @@ async def _report(
 ) -> _Done:
     from seawall.portfolios.portfolios import get_portfolio
     from seawall.risk.attribution import attribute_portfolio
-    from seawall.risk.covariance import measure_covariance
     from seawall.risk.report import moment_of
     from seawall.risk.report import report as measure
     from seawall.risk.tearsheet.page import tear_sheet
@@ -177,14 +170,12 @@ async def _report(
     async with open_session() as session:
         portfolio = await get_portfolio(session, name)
         made = await measure(session, portfolio, as_of, question)
-        moment = moment_of(made)
-        parts = together = None
+        parts = None
         if besides.by is not None:
+            moment = moment_of(made)
             parts = await attribute_portfolio(session, portfolio, moment, question, besides.by)
-        if besides.choice is not None:
-            together = await measure_covariance(session, portfolio, moment, besides.choice)
         page = await tear_sheet(session, made) if besides.paged else None
-        return _Done(made, parts, together, page)
+        return _Done(made, parts, page)
 
 
 def history(
@@ -297,6 +288,7 @@ def document(made: "RiskReport") -> dict[str, object]:
         "stale": made.stale,
         "notes": made.notes,
         "all_figures": made.all_figures,
+        "covariance": made.covariance,
     }
 
 
@@ -320,6 +312,8 @@ def print_report(made: "RiskReport") -> None:
     if made.holdings:
         _print_holdings(screen, made)
     print_matrix(screen, made)
+    if made.covariance is not None:
+        print_covariance(made.covariance)
     output.print_notes(screen, made.notes)
     if made.id is not None:
         screen.print(f"Kept as {made.id}")
