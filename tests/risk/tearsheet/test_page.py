@@ -202,9 +202,7 @@ async def test_a_tail_by_another_method_is_named_as_it_was_asked(filled: AsyncSe
     assert "Both are of the past days as they were, over one day." in text
     assert made.covariance is not None
     together = f"Volatility, annualised: {made.covariance.volatility:.2%}"
-    assert (
-        f"ledoit-wolf covariance of common histories Volatility, annualised: {volatility}" in text
-    )
+    assert f"ledoit-wolf covariance of common histories {together}" in text
     assert "stale" not in text
 
 
