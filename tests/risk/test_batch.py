@@ -1,6 +1,7 @@
 """A batch of portfolios: the figures of each alone, bit for bit, however the work is spread."""
 
 import math
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -154,6 +155,36 @@ def test_a_dask_cluster_gives_the_same_bits(many: Portfolios, together: Measured
         parallel_config(backend="dask"),
     ):
         _same(_batch(many, 1, spread=Spread(50)), together)
+
+
+def test_processes_of_a_cluster_give_the_same_bits_as_threads_and_as_each_alone(
+    many: Portfolios, together: Measured
+) -> None:
+    with (
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+        ) as cluster,
+        Client(cluster, timeout=60) as client,
+        parallel_config(backend="dask"),
+    ):
+        processes = set(client.run(os.getpid).values())
+        found = _batch(many, 1, spread=Spread(10))
+        worked = client.run(lambda dask_worker: len(dask_worker.state.log))
+    assert len(processes - {os.getpid()}) == 2
+    assert all(worked.values())
+    _same(found, together)
+    with parallel_config(backend="threading"):
+        _same(found, _batch(many, 1, spread=Spread(10, 2)))
+    closes = _closes(1)
+    for at in range(0, len(many), 9):
+        inside = slice(*many.starts[at : at + 2].tolist())
+        alone = _alone(closes, many.columns[inside], many.weights[inside], 1, 0.95)
+        expected = [alone.values[name] for name in COLUMNS]
+        np.testing.assert_array_equal(found.values[at], expected)
 
 
 def test_what_came_over_a_wire_gives_the_same_bits(many: Portfolios, together: Measured) -> None:
