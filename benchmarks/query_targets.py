@@ -29,7 +29,7 @@ from seawall.db.database import Location
 from seawall.db.engine import create_engine
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID
-from seawall.identity.store import find_user_by_email
+from seawall.identity.store.users import find_user_by_email
 from seawall.learning.schemas import PredictionTimeframe, PredictionType
 from seawall.learning.store import find_prediction
 from seawall.market import series

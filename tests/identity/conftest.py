@@ -1,22 +1,41 @@
 """Rows of one user in every table of users: what tests of their isolation stand on."""
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import SecretStr
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 import seawall
+from seawall.audit.tables import AuditLog
+from seawall.core.keys import KeyStore
+from seawall.core.settings import Settings
+from seawall.core.signing import read_secret
 from seawall.db.base import Base
+from seawall.db.cache import Cache
+from seawall.db.cache.connect import connect
 from seawall.db.series import SERIES, ensure_chunks
 from seawall.db.session import transaction
+from seawall.db.vault import Vault
+from seawall.identity import accounts, login
+from seawall.identity.desk import Desk
+from seawall.identity.evenly import evenly
+from seawall.identity.login import LoggedIn
+from seawall.identity.mail import list_outbox
+from seawall.identity.operators import NewUser, create_user
+from seawall.identity.passwords import Passwords
+from seawall.identity.schemas import Client, OutboxRecord, UserRecord
 from seawall.market import catalog
 from seawall.market.tables import Symbol
 
@@ -26,6 +45,8 @@ for _module in walk_packages(seawall.__path__, "seawall."):
 TENANTS = [table for table in Base.metadata.sorted_tables if table.info.get("tenant")]
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 SOON = datetime(2100, 1, 1, tzinfo=UTC)
+PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
+CLIENT = Client("192.0.2.7", "test/1", "laptop")
 Row = dict[str, Any]
 FillTenant = Callable[..., Awaitable[None]]
 
@@ -64,6 +85,7 @@ def _identity(on: Ground) -> dict[str, list[Row]]:
     living = {"expires_at": SOON}
     permissions = {"read": True, "trade": False, "manage": False}
     user = {"id": on.user, "username": mark, "email": email, "first_name": on.sealed()}
+    user |= {"recovery_codes": [on.hash("recovery code")]}
     return {
         "users": [user | {"password_hash": f"$argon2id${mark}"}],
         "profiles": [{"display_name": mark, "bio": mark, "preferences": {"note": mark}}],
@@ -88,6 +110,7 @@ def _identity(on: Ground) -> dict[str, list[Row]]:
             {"key": mark, "request_hash": on.hash("request"), "status_code": 200}
             | {"response": {"note": mark}}
         ],
+        "outbox": [{"recipient": email, "subject": mark, "body": on.sealed()}],
         "audit_logs": [{"table_name": "users", "operation": "LOGIN", "new_data": {"note": mark}}],
         "notifications": [{"type": "note", "title": mark, "message": mark}],
     }
@@ -260,3 +283,69 @@ def fill_tenant() -> FillTenant:
     further columns are the portfolio's.
     """
     return _fill
+
+
+class Premises:
+    """A desk whose hashing is quick and whose clock is set, and what its users read."""
+
+    password, client, moment = PASSWORD, CLIENT, NOON
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    async def mails(self, email: str) -> list[OutboxRecord]:
+        """The mails to a living user, the newest first."""
+        found = await login.find(self.desk, email)
+        assert found is not None
+        return list(await list_outbox(self.desk.engine, self.desk.vault, found.id, 100))
+
+    async def token(self, email: str, subject: str) -> SecretStr:
+        """The token in the newest mail of a subject."""
+        for mail in await self.mails(email):
+            if mail.subject == subject and mail.body is not None:
+                (found,) = re.findall(r"^[\w-]{43}$", mail.body.get_secret_value(), re.MULTILINE)
+                return SecretStr(found)
+        raise AssertionError(subject)
+
+    async def user(self, email: str, password: str = PASSWORD) -> UserRecord:
+        """A user who may log in."""
+        return await create_user(self.desk, NewUser(email, password=SecretStr(password)))
+
+    async def log_in(self, email: str, password: str = PASSWORD, **more: Any) -> LoggedIn:
+        """Let a user in."""
+        client = more.pop("client", CLIENT)
+        return await login.log_in(
+            self.desk, login.Attempt(email, SecretStr(password), client, **more)
+        )
+
+    async def entries(self, user: UUID) -> list[tuple[str, Any]]:
+        """What the audit log was told of logins."""
+        async with transaction(self.desk.engine, user) as session:
+            query = select(AuditLog.operation, AuditLog.new_data).order_by(AuditLog.sequence)
+            found = await session.execute(query.where(AuditLog.operation.like("LOG%")))
+            return [(operation, data) for operation, data in found]
+
+
+@pytest.fixture
+async def premises(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Premises]:
+    """Where users are let in, on the test's database."""
+    settings = Settings(home=tmp_path / "home")
+    # No test is to run into the next window of counting.
+    cache = Cache(await connect(settings), f"test:{uuid4().hex}", clock=lambda: NOON)
+    desk = Desk(
+        engine,
+        cache,
+        Vault(KeyStore(settings)),
+        settings,
+        read_secret(settings),
+        Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)),
+        clock=lambda: NOON,
+    )
+    yield Premises(desk)
+    await cache.close()
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Answers that take equally long take no time at all, but where that is tested.
+    monkeypatch.setattr(accounts, "evenly", lambda: evenly(0))

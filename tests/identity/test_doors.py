@@ -15,8 +15,8 @@ from seawall.db.database import Location
 from seawall.db.engine import APP_ROLE, OWNER_ROLE, WORKER_ROLE, create_engine
 from seawall.db.faults import translated
 from seawall.db.session import transaction
-from seawall.identity import store
 from seawall.identity.schemas import LoginRecord, UserStatus
+from seawall.identity.store import users as store
 from seawall.identity.tables import ApiKey, OneTimeToken, Profile, User, UserSession
 
 ALICE, BOB, CAROL = uuid4(), uuid4(), uuid4()
@@ -211,6 +211,7 @@ async def test_a_table_of_the_application_s_own_misleads_no_door(unbound: AsyncS
         ("find_session(bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("find_api_key(bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("find_one_time_token(text, bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
+        ("find_refresh_token(bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("list_users()", {"seawall_worker", "seawall_owner"}),
         ("assets_held()", {"seawall_worker", "seawall_owner"}),
         ("portfolios_to_measure(integer[])", {"seawall_worker", "seawall_owner"}),

@@ -464,4 +464,4 @@ async def test_who_let_whom_in_is_logged_without_what_opens(bob: AsyncSession) -
     written = " ".join(f"{old} {new}" for _, _, old, new in logged)
     assert not [each for each in (HASH, OTHER_HASH, SEALED) if each.hex() in written]
     assert "canary" not in written
-    assert written.count("[redacted") == 10
+    assert written.count("[redacted") == 12

@@ -16,7 +16,7 @@ from seawall.db.database import Location, open_admin
 from seawall.db.engine import OWNER_ROLE, WORKER_ROLE, create_engine
 from seawall.db.faults import translated
 from seawall.db.session import transaction
-from seawall.identity import store
+from seawall.identity.store import users as store
 from seawall.identity.tables import User
 from seawall.portfolios.tables import (
     HoldingRow,

@@ -20,6 +20,7 @@ AS_OWNER = {
     "find_session": DOOR,
     "find_api_key": DOOR,
     "find_one_time_token": DOOR,
+    "find_refresh_token": DOOR,
     "list_users": "workers, who alone may call it, work for one user after the other",
     "list_tenants": "as list_users, with those deleted: what they sealed is sealed anew too",
     "assets_held": MEASURED,

@@ -118,6 +118,54 @@ class WorkerSettings(BaseModel):
     )
 
 
+class MailSettings(BaseModel):
+    """Sending mail."""
+
+    host: str | None = Field(
+        default=None,
+        description="Server (SMTP) that takes the mail; without one it stays in the outbox, which"
+        " `seawall outbox` shows.",
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        default=587, description="Port of that server."
+    )
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="How the way to it is encrypted: `starttls`, `tls` from the beginning (as a"
+        " rule port 465), or `none`, for a server on this machine.",
+    )
+    username: str | None = Field(default=None, description="Name to log in with, where it asks.")
+    password: SecretStr | None = Field(default=None, description="Password to that name.")
+    sender: str = Field(
+        default="seawall@localhost", description="Address that mail comes from, as readers see it."
+    )
+
+
+class IdentitySettings(BaseModel):
+    """Users."""
+
+    registration: Literal["open", "closed"] = Field(
+        default="open",
+        description="Whether people may register themselves, or only `seawall user create` makes"
+        " users.",
+    )
+
+
+class ApiSettings(BaseModel):
+    """The API."""
+
+    secret: Annotated[SecretStr, Field(min_length=32)] | None = Field(
+        default=None,
+        description="Secret that access tokens are signed with, the same for every process: 32"
+        " characters or more. Without one it is in a file of the data folder, made when it is"
+        " needed.",
+    )
+    public_url: str = Field(
+        default="http://localhost:8000",
+        description="Address at which users reach Seawall, which links in mails begin with.",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set, read once where a program begins."""
 
@@ -140,6 +188,9 @@ class Settings(BaseSettings):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     archive: ArchiveSettings = Field(default_factory=ArchiveSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    mail: MailSettings = Field(default_factory=MailSettings)
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
 
 
 def load_settings() -> Settings:

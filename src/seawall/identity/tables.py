@@ -6,11 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
+    LargeBinary,
     SmallInteger,
     UniqueConstraint,
     func,
@@ -41,6 +44,8 @@ class User(Base):
 
     Without an email nobody can log in, and without a `password_hash` not by a password. Names and
     the secret of the second factor are sealed. Who is deleted stays, and frees the email.
+    `two_factor_step` is the last 30 seconds whose code was used; `recovery_codes` are the SHA-256
+    hashes of those that are left.
     """
 
     __tablename__ = "users"
@@ -58,6 +63,7 @@ class User(Base):
         ),
         CheckConstraint("country_code ~ '^[A-Z]{2}$'", name="country_code"),
         CheckConstraint("length(timezone) BETWEEN 1 AND 50", name="timezone"),
+        CheckConstraint("cardinality(recovery_codes) <= 20", name="recovery_codes"),
         CheckConstraint("language ~ '^[a-z]{2,3}(-[A-Z]{2})?$'", name="language"),
         Index("uq_users_username", func.lower(text("username")), unique=True),
         Index(
@@ -75,8 +81,8 @@ class User(Base):
         {
             "info": TENANT
             | audited(
-                redacted=("password_hash", *_SEALED),
-                derived=("last_login_at",),
+                redacted=("password_hash", *_SEALED, "recovery_codes"),
+                derived=("last_login_at", "two_factor_step"),
             )
         },
     )
@@ -101,6 +107,10 @@ class User(Base):
     last_login_at: Mapped[datetime | None]
     updated_at: Mapped[UpdatedAt]
     deleted_at: Mapped[datetime | None]
+    two_factor_step: Mapped[int | None] = mapped_column(BigInteger())
+    recovery_codes: Mapped[list[bytes]] = mapped_column(
+        ARRAY(LargeBinary()), server_default=text("'{}'")
+    )
 
 
 class Profile(Base):
@@ -382,6 +392,33 @@ class IdempotencyKey(Base):
     expires_at: Mapped[datetime] = mapped_column(
         server_default=text("now() + interval '24 hours'"), index=True
     )
+
+
+class OutboxMail(Base):
+    """A mail to a user, until it is sent, and that it was.
+
+    Its body holds links that let people in: it is sealed, and gone once it is sent.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        CheckConstraint(
+            f"{_EMAIL.replace('email', 'recipient')} AND length(recipient) <= 255", name="recipient"
+        ),
+        CheckConstraint("length(subject) BETWEEN 1 AND 200", name="subject"),
+        CheckConstraint("substr(body, 1, 3) = 'SWS'", name="sealed"),
+        CheckConstraint("(body IS NULL) = (sent_at IS NOT NULL)", name="kept"),
+        Index("idx_outbox_user_id", "user_id", "created_at"),
+        {"info": TENANT | unaudited("what a mail tells of is logged where it happens")},
+    )
+
+    id: Mapped[UuidKey]
+    user_id: Mapped[UserId] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    recipient: Mapped[str]
+    subject: Mapped[str]
+    body: Mapped[bytes | None] = mapped_column(info=sealed())
+    created_at: Mapped[CreatedAt] = mapped_column(index=True)
+    sent_at: Mapped[datetime | None]
 
 
 class SystemSetting(Base):

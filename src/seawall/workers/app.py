@@ -1,7 +1,11 @@
 """Everything that a worker does: the tasks of each domain, and the schedule."""
 
 from seawall.jobs.crew import Crew
-from seawall.workers import market, queue, risk
+from seawall.workers import identity, market, queue, risk
 from seawall.workers.schedule import FIRST, SCHEDULE
 
-CREW = Crew(tasks=(*risk.TASKS, *market.TASKS, *queue.TASKS), schedules=SCHEDULE, first=FIRST)
+CREW = Crew(
+    tasks=(*risk.TASKS, *market.TASKS, *identity.TASKS, *queue.TASKS),
+    schedules=SCHEDULE,
+    first=FIRST,
+)

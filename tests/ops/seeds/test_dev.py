@@ -22,7 +22,7 @@ from seawall.db.engine import OWNER_ROLE, WORKER_ROLE, create_engine
 from seawall.db.session import transaction
 from seawall.db.vault import Vault
 from seawall.identity.owner import OWNER_ID, ensure_owner
-from seawall.identity.store import find_user_by_email
+from seawall.identity.store.users import find_user_by_email
 from seawall.identity.tables import User
 from seawall.market import series
 from seawall.market.store import list_assets

@@ -20,7 +20,7 @@ from seawall.db.database import Location, open_admin
 from seawall.db.engine import OWNER_ROLE, create_engine
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
-from seawall.identity.store import find_user_by_email
+from seawall.identity.store.users import find_user_by_email
 from seawall.identity.tables import User
 from seawall.learning.schemas import PredictionTimeframe, PredictionType
 from seawall.learning.store import find_prediction

@@ -1,0 +1,81 @@
+"""What the mails say, in plain text."""
+
+from pydantic import SecretStr
+
+from seawall.identity.schemas import Mail
+
+_END = "\n\nIf this was not you, you need not do anything: without the token nothing happens.\n"
+
+
+def _step(base: str, path: str, token: SecretStr, also: str = "") -> str:
+    # The token is no part of an address, which proxies would log.
+    where = f"{base.rstrip('/')}/api/v1/auth/{path}"
+    return f"Send this token{also} to {where}:\n\n{token.get_secret_value()}"
+
+
+def verify_address(email: str, base: str, token: SecretStr) -> Mail:
+    """Write to who has registered."""
+    body = (
+        "Somebody, hopefully you, has registered at Seawall with this address. To confirm it:"
+        f"\n\n{_step(base, 'verify-email', token, ', with the password that you chose,')}"
+        f"\n\nIt is good for 24 hours, once.{_END}"
+    )
+    return Mail(email, "Confirm your address", SecretStr(body))
+
+
+def already_registered(email: str, base: str) -> Mail:
+    """Write to who is registered already."""
+    body = (
+        "Somebody, hopefully you, wanted to register at Seawall with this address. You have an"
+        f" account already: log in at {base}, or ask there for a new password.\n\nIf this was not"
+        " you, you need not do anything.\n"
+    )
+    return Mail(email, "You are registered already", SecretStr(body))
+
+
+def reset_password(email: str, base: str, token: SecretStr) -> Mail:
+    """Write to who has forgotten the password."""
+    body = (
+        "To choose a new password:\n\n"
+        f"{_step(base, 'reset-password', token, ', with the new password,')}"
+        f"\n\nIt is good for one hour, once. All devices will be logged out.{_END}"
+    )
+    return Mail(email, "Choose a new password", SecretStr(body))
+
+
+def invitation(email: str, base: str, token: SecretStr) -> Mail:
+    """Write to whom an operator has made a user."""
+    body = (
+        "You have an account at Seawall. To choose your password:\n\n"
+        f"{_step(base, 'reset-password', token, ', with the new password,')}"
+        "\n\nIt is good for seven days, once.\n"
+    )
+    return Mail(email, "Welcome to Seawall", SecretStr(body))
+
+
+def confirm_address(email: str, base: str, token: SecretStr) -> Mail:
+    """Write to the address that an account is to have."""
+    body = (
+        "This is to be the address of your account at Seawall. To confirm it:\n\n"
+        f"{_step(base, 'confirm-email', token)}\n\nIt is good for one hour, once.{_END}"
+    )
+    return Mail(email, "Confirm your new address", SecretStr(body))
+
+
+def address_changed(old: str, new: str) -> Mail:
+    """Write to the address that an account had."""
+    body = (
+        f"The address of your account at Seawall is now {new}. If this was not you, tell whoever"
+        " runs this installation at once: they can give you your account back.\n"
+    )
+    return Mail(old, "The address of your account was changed", SecretStr(body))
+
+
+def password_changed(email: str) -> Mail:
+    """Write to whose password is another now."""
+    body = (
+        "The password of your account at Seawall was changed, and all other devices were logged"
+        " out. If this was not you, ask for a new password at once, and look through your API"
+        " keys.\n"
+    )
+    return Mail(email, "Your password was changed", SecretStr(body))

@@ -1,0 +1,128 @@
+"""What whoever runs an installation does to users: make, list, close and open accounts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from seawall.core.errors import ConflictError, NotFoundError
+from seawall.db.session import transaction, unbound_transaction
+from seawall.identity.accounts import new_name, require_email, send_reset
+from seawall.identity.desk import Desk
+from seawall.identity.login import find
+from seawall.identity.owner import OWNER_ID, ensure_owner
+from seawall.identity.passwords import require_strong
+from seawall.identity.schemas import Client, LoginRecord, UserRecord, UserStatus
+from seawall.identity.sessions import log_out_everywhere
+from seawall.identity.store import users
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """A user that an operator makes; without a password they are invited to choose one.
+
+    The installation's owner is there already, and so gets an address and a password.
+    """
+
+    email: str
+    username: str | None = None
+    password: SecretStr | None = None
+    tier: str = "free"
+    is_owner: bool = False
+
+
+async def create_user(desk: Desk, new: NewUser) -> UserRecord:
+    """Make a user as an operator, who vouches for the address; without a password, invite them.
+
+    Raises:
+        ConflictError: the address or the name is taken.
+        InvalidError: it is no address, or not a password to be had.
+    """
+    email = require_email(new.email)
+    hashed = None
+    if new.password is not None:
+        require_strong(new.password, email, new.username)
+        hashed = await desk.passwords.hash(new.password)
+    if await find(desk, email) is not None:
+        raise ConflictError(f"There is a user with the address {email} already.")
+    values: dict[str, Any] = {"email": email, "email_verified": True, "tier": new.tier}
+    if hashed is not None:
+        values["password_hash"] = hashed
+    made = OWNER_ID if new.is_owner else uuid4()
+    async with transaction(desk.engine, made) as session:
+        if new.is_owner:
+            await ensure_owner(session)
+            await users.change_user(session, **values)
+        else:
+            name = new.username or new_name()
+            await users.add_user(session, id=made, username=name, **values)
+        if hashed is None:
+            await send_reset(desk, session, made, invite=True)
+        found = await users.find_user(session)
+        assert found is not None  # noqa: S101 - it was just made
+    return found
+
+
+async def list_users(worker: AsyncEngine) -> Sequence[UserRecord]:
+    """Return every living user, the first made first; the engine acts as a worker."""
+    async with unbound_transaction(worker) as session:
+        ids = await users.list_users(session)
+    found = []
+    for id_ in ids:
+        async with transaction(worker, id_) as session:
+            user = await users.find_user(session)
+        if user is not None:
+            found.append(user)
+    return sorted(found, key=lambda user: (user.created_at, user.id))
+
+
+async def get_user(desk: Desk, email: str) -> LoginRecord:
+    """Return the user of an address.
+
+    Raises:
+        NotFoundError: nobody has it.
+    """
+    found = await find(desk, email.strip())
+    if found is None:
+        raise NotFoundError(
+            f"There is no user with the address {email!r}.", hint="See `seawall user list`."
+        )
+    return found
+
+
+async def set_status(desk: Desk, email: str, status: UserStatus) -> None:
+    """Close an account, which ends its sessions, or open it again.
+
+    Raises:
+        NotFoundError: nobody has the address.
+    """
+    user = await get_user(desk, email)
+    async with transaction(desk.engine, user.id) as session:
+        await users.change_user(session, status=status)
+        if status is not UserStatus.ACTIVE:
+            await log_out_everywhere(session, Client())
+
+
+async def log_out_user(desk: Desk, email: str) -> int:
+    """End all sessions of a user; return how many there were.
+
+    Raises:
+        NotFoundError: nobody has the address.
+    """
+    user = await get_user(desk, email)
+    async with transaction(desk.engine, user.id) as session:
+        return await log_out_everywhere(session, Client())
+
+
+async def mail_reset(desk: Desk, email: str) -> None:
+    """Send a user a link with which to choose a new password.
+
+    Raises:
+        NotFoundError: nobody has the address.
+    """
+    user = await get_user(desk, email)
+    async with transaction(desk.engine, user.id) as session:
+        await send_reset(desk, session, user.id)
