@@ -55,6 +55,13 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "keys status": ((), 0),
     "keys rotate": ((), 0),
     "doctor": ((), 0),
+    "user create": (("ada@example.com", "--invite"), 0),
+    "user list": ((), 0),
+    "user suspend": (("nobody@example.com",), 3),
+    "user activate": (("nobody@example.com",), 3),
+    "user logout": (("nobody@example.com",), 3),
+    "user reset": (("nobody@example.com",), 3),
+    "outbox": ((), 0),
 }
 ELSEWHERE = {"demo", "db convert", "worker run"}
 """Run by other tests: as a program in its own home, or as far as the server can."""

@@ -39,8 +39,9 @@ def test_users_are_made_listed_closed_and_opened(cli: Cli, make: Callable[..., A
     users = {each["email"]: each for each in cli("user", "list", "--json").document["users"]}
     assert users[ADA]["status"] == "active"
     assert users["root@example.com"]["username"] == "owner"
-    assert cli("user", "log-out", ADA).out == f"0 sessions of {ADA} ended.\n"
-    for command in ("suspend", "activate", "log-out", "reset-password"):
+    assert cli("user", "suspend", ADA, "--json").document == {"email": ADA, "status": "suspended"}
+    assert cli("user", "logout", ADA).out == f"0 sessions of {ADA} ended.\n"
+    for command in ("suspend", "activate", "logout", "reset"):
         assert cli("user", command, "nobody@example.com").code == 3
 
 
@@ -48,7 +49,7 @@ def test_the_outbox_shows_what_waits(cli: Cli, make: Callable[..., Any]) -> None
     assert cli("outbox").out == "There are no mails.\n"
     make(ADA)
     assert cli("user", "create", "bob@example.com", "--invite").code == 0
-    assert cli("user", "reset-password", ADA).code == 0
+    assert cli("user", "reset", ADA).code == 0
     reset, invitation = cli("outbox", "--json").document["mails"]
     assert (reset["recipient"], reset["subject"]) == (ADA, "Choose a new password")
     assert (invitation["recipient"], invitation["sent_at"]) == ("bob@example.com", None)

@@ -147,17 +147,16 @@ async def test_nobody_s_mailbox_is_filled_and_strangers_learn_nothing(premises: 
                 await accounts.request_reset(desk, email)
 
 
-async def test_answers_take_equally_long(premises: Premises, monkeypatch: Any) -> None:
+async def test_answers_take_equally_long(
+    premises: Premises, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(accounts, "evenly", lambda: evenly(0.3))
     await premises.user(ADA)
-    for ask in (
-        lambda email: accounts.request_reset(premises.desk, email),
-        lambda email: accounts.register(premises.desk, email, NEW),
-    ):
-        for email in (ADA, "nobody@example.com"):
-            start = perf_counter()
-            await ask(email)
-            assert 0.3 <= perf_counter() - start < 0.6
+    for email in (ADA, "nobody@example.com"):
+        start = perf_counter()
+        await accounts.request_reset(premises.desk, email)
+        await accounts.register(premises.desk, email, NEW)
+        assert 0.6 <= perf_counter() - start < 1.1
 
 
 async def test_a_user_changes_the_password_and_stays_on_this_device(premises: Premises) -> None:

@@ -21,6 +21,7 @@ from seawall.identity import mail
 from seawall.identity.schemas import Mail
 from seawall.identity.tables import OutboxMail
 
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 Premises = Any  # what the fixture is
 ADA = "ada@example.com"
 QUEUED = "SELECT task_name FROM queue.procrastinate_jobs"
@@ -44,16 +45,18 @@ class Mailbox:
 
 def _authenticate(*given: Any) -> AuthResult:
     auth = given[-1]
-    return AuthResult(success=(auth.login, auth.password) == (b"seawall", b"mail password"))
+    known = (auth.login, auth.password) == (b"seawall", b"mail password")
+    return AuthResult(success=known, handled=False)
 
 
 @pytest.fixture
 async def mailbox() -> AsyncIterator[tuple[Mailbox, MailSettings]]:
     """A running server on this machine, which wants a login."""
     box = Mailbox()
-    wants = {"auth_required": True, "auth_require_tls": False}
     server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(box, authenticator=_authenticate, **wants), "127.0.0.1", 0
+        lambda: SMTP(box, authenticator=_authenticate, auth_required=True, auth_require_tls=False),
+        "127.0.0.1",
+        0,
     )
     settings = MailSettings(
         host="127.0.0.1",

@@ -116,22 +116,40 @@ async def _list() -> "Sequence[UserRecord]":
         return await list_users(worker)
 
 
+def _say(text: str, document: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo(text)
+
+
 @app.command("suspend")
-def suspend(email: Email) -> None:
-    """Close an account: its sessions end, and its keys are good no more until it is opened."""
+def suspend(email: Email, as_json: Json = False) -> None:
+    """Close an account.
+
+    Its sessions end, and its API keys are good no more until it is opened again.
+    """
     from seawall.identity.schemas import UserStatus
 
     run(_set_status(email, UserStatus.SUSPENDED))
-    typer.echo(f"{email} can use Seawall no more.")
+    _say(
+        f"{email} can use Seawall no more.",
+        {"email": email, "status": "suspended"},
+        as_json=as_json,
+    )
 
 
 @app.command("activate")
-def activate(email: Email) -> None:
+def activate(email: Email, as_json: Json = False) -> None:
     """Open an account again."""
     from seawall.identity.schemas import UserStatus
 
     run(_set_status(email, UserStatus.ACTIVE))
-    typer.echo(f"{email} can log in again.")
+    _say(
+        f"{email} can log in again.",
+        {"email": email, "status": "active"},
+        as_json=as_json,
+    )
 
 
 async def _set_status(email: str, status: "UserStatus") -> None:
@@ -141,11 +159,18 @@ async def _set_status(email: str, status: "UserStatus") -> None:
         await set_status(desk, email, status)
 
 
-@app.command("log-out")
-def log_out(email: Email) -> None:
-    """End all sessions of a user; API keys stay good."""
+@app.command("logout")
+def log_out(email: Email, as_json: Json = False) -> None:
+    """End all sessions of a user.
+
+    API keys stay good.
+    """
     ended = run(_log_out(email))
-    typer.echo(f"{ended} sessions of {email} ended.")
+    _say(
+        f"{ended} sessions of {email} ended.",
+        {"email": email, "ended": ended},
+        as_json=as_json,
+    )
 
 
 async def _log_out(email: str) -> int:
@@ -155,11 +180,15 @@ async def _log_out(email: str) -> int:
         return await log_out_user(desk, email)
 
 
-@app.command("reset-password")
-def reset_password(email: Email) -> None:
+@app.command("reset")
+def reset_password(email: Email, as_json: Json = False) -> None:
     """Mail a user a link to choose a new password."""
     run(_reset(email))
-    typer.echo(f"The mail to {email} is on its way; `seawall outbox` shows mails that wait.")
+    _say(
+        f"The mail to {email} is on its way; `seawall outbox` shows mails that wait.",
+        {"email": email, "subject": "Choose a new password"},
+        as_json=as_json,
+    )
 
 
 async def _reset(email: str) -> None:
@@ -173,9 +202,10 @@ def outbox(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of each user.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show the newest mails, which wait here when no mail server is set.
+    """Show the newest mails.
 
-    They hold links that let people in: show them to nobody else.
+    They wait here when no mail server is set. What they hold lets people in: show it to nobody
+    else.
     """
     found = run(_outbox(limit))
     if as_json:
