@@ -47,6 +47,7 @@ def test_what_imports_queued_is_done_once(cli: Cli, prices: Path, transactions: 
     assert {(each["task"], each["state"], each["jobs"]) for each in waiting["tasks"]} == {
         ("risk.remeasure", "todo", 1),
         ("risk.measure_assets", "todo", 1),
+        ("risk.revise", "todo", 1),
         ("risk.report_portfolio", "todo", 1),
     }
     assert waiting["workers"] == 0

@@ -88,7 +88,9 @@ async def test_an_import_queues_what_it_is_news_to(
     assert [name for name, _ in await queued()] == [
         "risk.remeasure",
         "risk.measure_assets",
+        "risk.revise",
         "risk.remeasure",
+        "risk.revise",
         "risk.report_portfolio",
     ]
     assert [ids["assets"] for name, ids in await queued() if name == "risk.remeasure"] == [

@@ -45,12 +45,16 @@ class KeyedSeries:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """How many rows were new, changed or the same, and every time now held in their range."""
+    """How many rows were new, changed or the same, and every time now held in their range.
+
+    `first` is the earliest time of what was new or changed.
+    """
 
     inserted: int
     updated: int
     unchanged: int
     times: NDArray[np.datetime64]
+    first: datetime | None
 
 
 async def merge(
@@ -86,7 +90,13 @@ async def merge(
         await refresh_rollups(session, table.series, keys)
     both = np.union1d(held["time"], new["time"]) if len(held) else new["time"]
     updated = int(changed.sum())
-    return Merged(len(new), updated, len(records) - len(new) - updated, both)
+    return Merged(
+        inserted=len(new),
+        updated=updated,
+        unchanged=len(records) - len(new) - updated,
+        times=both,
+        first=instant(touched[0]) if len(touched) else None,
+    )
 
 
 def _constants(

@@ -1,11 +1,13 @@
 """Taking a parsed file into the database: one transaction, exact counts, nothing twice."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError
+from seawall.core.time import DAY, EPOCH, iso
 from seawall.db.bulk import Records, instant
 from seawall.db.locks import clock, lock_prices
 from seawall.db.merge import merge
@@ -16,6 +18,8 @@ from seawall.market.schemas import Gap, ImportResult, ParsedFile, SeriesKind
 
 UNKNOWN_EXCHANGE = "unknown"
 LONGEST_GAPS = 10
+_PRICING = frozenset({SeriesKind.CANDLES, SeriesKind.PRICES})
+"""What portfolios and their benchmarks are priced by."""
 
 
 async def ingest(
@@ -72,12 +76,17 @@ async def _series_key(
 async def _write(
     session: AsyncSession, records: Records, key: SeriesKey, result: ImportResult
 ) -> ImportResult:
-    await lock_prices(session, [result.symbol.partition("/")[0]])
+    asset = result.symbol.partition("/")[0]
+    await lock_prices(session, [asset])
     stamp = await clock(session)
     merged = await merge(session, store.KEYED[key.kind], key.subject, records, stamp)
     gaps = await coverage.record(session, key, merged.times, merged.inserted, stamp)
-    if key.kind is SeriesKind.CANDLES and merged.inserted + merged.updated:
-        await _announce(session, records, key, result.symbol.partition("/")[0])
+    if key.kind is SeriesKind.CANDLES and merged.first is not None:
+        await _announce(session, records, key, asset)
+    if key.kind in _PRICING and merged.first is not None:
+        spacing = key.timeframe if key.kind is SeriesKind.CANDLES else None
+        known = merged.first + timedelta(seconds=spacing.seconds if spacing else 0)
+        await _announce_late(session, asset, known, stamp)
     return replace(
         result,
         inserted=merged.inserted,
@@ -98,6 +107,15 @@ async def _announce(session: AsyncSession, records: Records, key: SeriesKey, ass
     closes = records["time"] + np.timedelta64(key.timeframe.seconds, "s")
     if (closes.astype("<M8[D]") == closes).any():
         await defer(session, "risk.measure_assets", key=asset, assets=[asset])
+
+
+async def _announce_late(
+    session: AsyncSession, asset: str, known: datetime, stamp: datetime
+) -> None:
+    """Queue what is to be looked at again when prices are of before a midnight that is over."""
+    since = known + (EPOCH - known) % DAY
+    if since <= stamp:
+        await defer(session, "risk.revise", key=f"{asset} {iso(since)}", since=[iso(since)])
 
 
 def _longest(gaps: Gaps) -> tuple[Gap, ...]:

@@ -298,6 +298,12 @@ async def newest_midnight(session: AsyncSession) -> datetime | None:
     return found
 
 
+async def oldest_midnight(session: AsyncSession) -> datetime | None:
+    """Return the oldest midnight as of which every portfolio was measured."""
+    found: datetime | None = await session.scalar(select(func.min(MeasuredMidnight.midnight)))
+    return found
+
+
 async def add_midnight(session: AsyncSession, midnight: datetime) -> None:
     """Note that every portfolio was measured as of a midnight."""
     statement = insert(MeasuredMidnight).values(midnight=midnight)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from seawall.core.errors import InvalidError
 from seawall.core.time import iso, parse_time
 from seawall.db.session import transaction, unbound_transaction
@@ -21,25 +23,23 @@ from seawall.risk.scores.score import score_assets
 
 REMEASURE, REPORT = "risk.remeasure", "risk.report_portfolio"
 MEASURE_ASSETS, MIDNIGHT, CATCH_UP = "risk.measure_assets", "risk.midnight", "risk.catch_up"
+REVISE = "risk.revise"
 
 
 async def remeasure(given: Given, *, assets: Sequence[str]) -> None:
     """Measure the portfolios that hold any of these assets, and of all that wait by now."""
     joined = await join(given.engine, given.job_id, REMEASURE, "assets")
-    await _remeasure(given, None, joined or assets)
+    async with unbound_transaction(given.engine) as session:
+        ids = {asset.id for asset in (await find_assets(session, joined or assets)).values()}
+    if not ids:
+        return
+    done = await continuous.remeasure(given.engine, None, ids)
+    await _check_limits(given, [portfolio for portfolio, _ in done.portfolios])
+    _tell_refused(done)
 
 
-async def _remeasure(given: Given, as_of: datetime | None, assets: Sequence[str] | None) -> None:
-    """Measure the portfolios of all users that hold one of the assets, or all portfolios."""
-    ids = None
-    if assets is not None:
-        async with unbound_transaction(given.engine) as session:
-            ids = {asset.id for asset in (await find_assets(session, assets)).values()}
-        if not ids:
-            return
-    done = await continuous.remeasure(given.engine, as_of, ids)
-    if as_of is None:
-        await _check_limits(given, [portfolio for portfolio, _ in done.portfolios])
+def _tell_refused(done: continuous.Remeasured) -> None:
+    """Fail for what could not be measured, when all else is done."""
     if done.refused:
         portfolio, reason = next(iter(done.refused.items()))
         raise InvalidError(
@@ -78,10 +78,25 @@ async def measure_assets(given: Given, *, assets: Sequence[str]) -> None:
 async def measure_midnight(given: Given, *, midnight: str) -> None:
     """Measure every portfolio and score every coin as of a midnight that is over."""
     as_of = parse_time(midnight)
-    await _remeasure(given, as_of, None)
+    done = await continuous.remeasure(given.engine, as_of)
     async with unbound_transaction(given.engine) as session:
         await score_assets(session, as_of)
         await store.add_midnight(session, as_of)
+    _tell_refused(done)
+
+
+async def revise(given: Given, *, since: Sequence[str]) -> None:
+    """Queue the midnights that were measured before prices of before them came or were revised."""
+    joined = await join(given.engine, given.job_id, REVISE, "since")
+    first = min(map(parse_time, joined or since))
+    async with unbound_transaction(given.engine) as session:
+        for midnight in await midnights.find_revised(session, first):
+            await _queue_midnight(session, midnight)
+
+
+async def _queue_midnight(session: AsyncSession, midnight: datetime) -> None:
+    when = iso(midnight)
+    await defer(session, MIDNIGHT, key=when, midnight=when)
 
 
 async def catch_up(given: Given) -> None:
@@ -90,8 +105,7 @@ async def catch_up(given: Given) -> None:
         missed = await midnights.find_missed(session)
         priced = await list_priced(session)
         for midnight in missed:
-            when = iso(midnight)
-            await defer(session, MIDNIGHT, key=when, midnight=when)
+            await _queue_midnight(session, midnight)
         if priced:
             await defer(session, MEASURE_ASSETS, key="", assets=priced)
         if priced and missed:
@@ -103,5 +117,6 @@ TASKS = (
     Task(REPORT, report_portfolio),
     Task(MEASURE_ASSETS, measure_assets),
     Task(MIDNIGHT, measure_midnight),
+    Task(REVISE, revise),
     Task(CATCH_UP, catch_up),
 )
