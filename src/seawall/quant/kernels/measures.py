@@ -346,9 +346,13 @@ def _select(values: FloatArray, lowest: FloatArray) -> bool:
     """Sort the lowest of more values into `lowest`; false when one is NaN."""
     held, most = 0, lowest.size
     if most * 4 > values.size:
-        # Placing many by insertion costs more than sorting all.
-        lowest[:] = np.sort(values)[:most]
-        return not np.isnan(values).any()
+        # Placing many by insertion costs more than sorting all. One by one, for to assign a slice
+        # would have all of numpy's broadcasting compiled.
+        ordered = np.sort(values)
+        for i in range(most):
+            lowest[i] = ordered[i]
+        # NaN comes last.
+        return not math.isnan(ordered[-1])
     for value in values:
         if math.isnan(value):
             return False
