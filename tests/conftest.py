@@ -5,7 +5,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,7 @@ TEMPLATE = "seawall_template"
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 - the folder in it has a name of its own
 """Where files are in memory: a database is some 700 of them, copied there in a thirtieth of the
 time that a disk takes. What the suite keeps at its peak has to fit in."""
+CopyFilled = Callable[[Location, str, Callable[[Location], Awaitable[None]]], None]
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Tests may lose the server, not time: it is thrown away at the end.
@@ -78,15 +79,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def access() -> Access:
     """A running server, shared by all workers, with a migrated template database."""
-    root = Path(os.environ[ROOT])
-    with (root / "template.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _once_in_this_run(TEMPLATE) as first:
         found = _server().ensure()
-        ready = root / "template.ready"
-        if not ready.exists():
+        if first:
             asyncio.run(database.prepare(_location(found, TEMPLATE)))
-            ready.touch()
     return found
+
+
+@contextmanager
+def _once_in_this_run(name: str) -> Iterator[bool]:
+    """Tell the first worker that it is the first; the others wait until it is done."""
+    root = Path(os.environ[ROOT])
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = root / f"{name}.done"
+        yield not done.exists()
+        done.touch()
 
 
 def _location(access: Access, name: str) -> Location:
@@ -115,9 +123,9 @@ def _new_location(access: Access) -> Iterator[Location]:
     asyncio.run(_command(found.maintenance_url, drop))
 
 
-def _migrate_by_copy(location: Location) -> None:
+def _migrate_by_copy(location: Location, template: str = TEMPLATE) -> None:
     # Through the log, as by default, it takes several times as long on a server without fsync.
-    copy = f"CREATE DATABASE {location.name} TEMPLATE {TEMPLATE} STRATEGY file_copy"
+    copy = f"CREATE DATABASE {location.name} TEMPLATE {template} STRATEGY file_copy"
     asyncio.run(_command(location.maintenance_url, copy))
 
 
@@ -136,11 +144,32 @@ def location(empty_location: Location) -> Location:
 
 
 @pytest.fixture(scope="module")
-def module_location(access: Access) -> Iterator[Location]:
-    """A migrated database that the tests of one module share, and only read."""
+def empty_module_location(access: Access) -> Iterator[Location]:
+    """The place of a database that is not there yet, for the tests of one module."""
     with _new_location(access) as found:
-        _migrate_by_copy(found)
         yield found
+
+
+@pytest.fixture(scope="module")
+def module_location(empty_module_location: Location) -> Location:
+    """A migrated database that the tests of one module share, and only read."""
+    _migrate_by_copy(empty_module_location)
+    return empty_module_location
+
+
+@pytest.fixture(scope="session")
+def copy_filled(access: Access) -> CopyFilled:
+    """Make a database a copy of one that is filled once in the whole run, by name."""
+
+    def copy(location: Location, name: str, fill: Callable[[Location], Awaitable[None]]) -> None:
+        with _once_in_this_run(name) as first:
+            if first:
+                filled = _location(access, name)
+                _migrate_by_copy(filled)
+                asyncio.run(fill(filled))
+        _migrate_by_copy(location, name)
+
+    return copy
 
 
 @pytest.fixture

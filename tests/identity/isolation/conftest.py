@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import pytest
 from sqlalchemy import Table
@@ -26,6 +26,7 @@ MARK = re.compile(r"mark\d\d|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What tells whose a value is: a word that is in all texts of a user, and ids."""
 TENANTS = [table for table in Base.metadata.sorted_tables if table.info.get("tenant")]
 FillTenant = Callable[..., Awaitable[None]]
+CopyFilled = Callable[[Location, str, Callable[[Location], Awaitable[None]]], None]
 Row = Mapping[str, Any]
 
 
@@ -168,14 +169,21 @@ async def _survey(location: Location, tenants: Iterable[tuple[UUID, str, bool, b
     return Sown(location, found, shapes, [row[0] for row in views], owners, filled_at)
 
 
-async def _sow(fill_tenant: FillTenant, location: Location, users: int) -> Sown:
-    """Fill a database; every other portfolio is public, every other one of these in full."""
-    engine = create_engine(location.url)
-    tenants = [(uuid4(), f"mark{n:02}", n % 2 == 1, n % 4 == 3) for n in range(users)]
-    for id_, mark, is_public, shows in tenants:
-        await fill_tenant(engine, id_, mark, is_public=is_public, shows_quantities=shows)
-    await engine.dispose()
-    return await _survey(location, tenants)
+def _tenants(users: int) -> list[tuple[UUID, str, bool, bool]]:
+    """Name users; every other portfolio is public, every other one of these in full."""
+    marks = [f"mark{n:02}" for n in range(users)]
+    return [(uuid5(NAMESPACE_OID, it), it, n % 2 == 1, n % 4 == 3) for n, it in enumerate(marks)]
+
+
+def _sow(location: Location, users: int, copy_filled: CopyFilled, fill_tenant: FillTenant) -> Sown:
+    async def fill(template: Location) -> None:
+        engine = create_engine(template.url)
+        for id_, mark, is_public, shows in _tenants(users):
+            await fill_tenant(engine, id_, mark, is_public=is_public, shows_quantities=shows)
+        await engine.dispose()
+
+    copy_filled(location, f"sown_{users}", fill)
+    return asyncio.run(_survey(location, _tenants(users)))
 
 
 async def _change(admin: AsyncEngine, statement: str) -> None:
@@ -185,19 +193,24 @@ async def _change(admin: AsyncEngine, statement: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def sown(module_location: Location, fill_tenant: FillTenant) -> Sown:
+def sown(empty_module_location: Location, copy_filled: CopyFilled, fill_tenant: FillTenant) -> Sown:
     """Ten users with rows in every table, in a database that the tests of a module share."""
-    return asyncio.run(_sow(fill_tenant, module_location, USERS))
+    return _sow(empty_module_location, USERS, copy_filled, fill_tenant)
 
 
 @pytest.fixture
-def sown_after(location: Location, fill_tenant: FillTenant) -> Callable[[str], Awaitable[Sown]]:
-    """Fill a small database of the test's own, and then change its schema."""
+def few(empty_location: Location, copy_filled: CopyFilled, fill_tenant: FillTenant) -> Sown:
+    """Four users with rows in every table, in a database of the test's own."""
+    return _sow(empty_location, FEW, copy_filled, fill_tenant)
+
+
+@pytest.fixture
+def sown_after(few: Sown) -> Callable[[str], Awaitable[Sown]]:
+    """Change the schema of a small database of the test's own."""
 
     async def sow(change: str) -> Sown:
-        small = await _sow(fill_tenant, location, FEW)
-        async with open_admin(location) as admin:
+        async with open_admin(few.location) as admin:
             await _change(admin, change)
-        return small
+        return few
 
     return sow
