@@ -93,7 +93,7 @@ def to_rows(
     why[~has] = _explain_unpriced(held, kept[~has], known, explained)
     return BriefRows(
         [portfolios[each] for each in kept.tolist()],
-        [read.ledgers[each] for each in kept.tolist()],
+        read.ledgers.take(kept),
         values,
         observations,
         why,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,9 +20,11 @@ from seawall.quant.metrics.figures import COLUMNS
 from seawall.quant.types import BoolArray, FloatArray, IntArray
 from seawall.risk.schemas import RiskQuestion
 
+ObjectArray = NDArray[np.object_]
 PACKED = np.dtype([("asset_id", ">i4"), ("quantity", ">f8")])
 _HELD = """
-SELECT place, elsewhere, held, packed, total_value_usd, total_invested_usd, cash_usd
+SELECT place - 1, elsewhere, held, packed, total_value_usd::text, total_invested_usd::text,
+    cash_usd::text
 FROM portfolio_weights($1, $2, $3, $4, $5, $6)
 """
 _ARRAYS = {
@@ -54,16 +57,23 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """What is held of one portfolio in money; the total is None where a price is missing."""
+class Ledgers:
+    """How much P portfolios hold, in (P,) columns: of how many assets, and in money.
 
-    held: int
-    total: Decimal | None
-    invested: Decimal
-    cash: Decimal
+    Amounts are in USD, written out: they go back as they came. A `total` is None where a price is
+    missing.
+    """
 
+    held: IntArray
+    total: ObjectArray
+    invested: ObjectArray
+    cash: ObjectArray
 
-NOTHING = Ledger(0, None, Decimal(0), Decimal(0))
+    def take(self, places: IntArray) -> "Ledgers":
+        """Return some of them, in this order."""
+        return Ledgers(
+            self.held[places], self.total[places], self.invested[places], self.cash[places]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class Holdings:
     quantities: FloatArray
     there: BoolArray
     elsewhere: BoolArray
-    ledgers: Sequence[Ledger]
+    ledgers: Ledgers
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class BriefRows:
     """
 
     portfolios: Sequence[tuple[UUID, UUID]]
-    ledgers: Sequence[Ledger]
+    ledgers: Ledgers
     values: FloatArray
     observations: IntArray
     why: IntArray
@@ -132,20 +142,23 @@ async def lock_holdings(
     rows = await connection.fetch(
         _HELD, portfolios, *moment, priced.cash, priced.asset_ids, priced.prices
     )
+    columns = list(zip(*rows, strict=True)) or [()] * 7
+    at, held = np.array(columns[0], dtype=np.int64), np.array(columns[2], dtype=np.int64)
     there, elsewhere = np.zeros((2, len(portfolios)), dtype=np.bool_)
-    ledgers = [NOTHING] * len(portfolios)
-    for place, apart, held, _, total, invested, cash in rows:
-        ledgers[place - 1] = Ledger(held, total, invested, cash)
-        there[place - 1], elsewhere[place - 1] = True, apart
-    packed = np.frombuffer(b"".join([row[3] for row in rows if row[3] is not None]), PACKED)
-    counts = [row[2] for row in rows]
+    there[at], elsewhere[at] = True, columns[1]
+    packed = np.frombuffer(b"".join(filter(None, columns[3])), PACKED)
+    amounts = np.full((3, len(portfolios)), None, dtype=np.object_)
+    for amount, column in zip(amounts, columns[4:], strict=True):
+        amount[at] = column
+    counts = np.zeros(len(portfolios), dtype=np.int64)
+    counts[at] = held
     return Holdings(
-        np.repeat(np.array([row[0] - 1 for row in rows], dtype=np.int64), counts),
+        np.repeat(at, held),
         packed["asset_id"].astype(np.int64),
         packed["quantity"].astype(np.float64),
         there,
         elsewhere,
-        ledgers,
+        Ledgers(counts, *amounts),
     )
 
 
@@ -174,10 +187,10 @@ async def keep(
         _array([owner for _, owner in rows.portfolios]),
         _array(rows.observations),
         _array(rows.why),
-        _array([each.held for each in rows.ledgers]),
-        _array([None if each.total is None else str(each.total) for each in rows.ledgers]),
-        _array([str(each.invested) for each in rows.ledgers]),
-        _array([str(each.cash) for each in rows.ledgers]),
+        _array(rows.ledgers.held),
+        _array(rows.ledgers.total.tolist()),
+        _array(rows.ledgers.invested.tolist()),
+        _array(rows.ledgers.cash.tolist()),
         *(_array(column) for column in rows.values.T),
     )
     return int(kept)
