@@ -39,11 +39,15 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """All tasks and schedules of a worker, and the tasks without ids that it begins with."""
+    """All tasks and schedules of a worker, and the tasks without ids that it begins with.
+
+    What `load` loads is what its first jobs would have to wait for.
+    """
 
     tasks: tuple[Task, ...]
     schedules: tuple[Schedule, ...] = ()
     first: tuple[str, ...] = ()
+    load: Callable[[], None] | None = None
 
 
 def load_crew(module: str) -> Crew:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -59,6 +60,12 @@ async def work(settings: Settings, crew: Crew, pace: Pace, say: Say) -> None:
     """
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     async with _post(settings, say) as post:
+        if crew.load is not None:
+            await asyncio.to_thread(crew.load)
+        # What is loaded by now stays. To look through it for garbage would halt every job for a
+        # quarter of a second, every few jobs.
+        gc.collect()
+        gc.freeze()
         going = asyncio.create_task(_keep_going(crew, post, pace))
         with _stopped_by_signals(going), contextlib.suppress(asyncio.CancelledError):
             await going

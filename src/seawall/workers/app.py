@@ -8,4 +8,5 @@ CREW = Crew(
     tasks=(*risk.TASKS, *market.TASKS, *identity.TASKS, *queue.TASKS),
     schedules=SCHEDULE,
     first=FIRST,
+    load=risk.load_kernel,
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError
@@ -14,8 +15,10 @@ from seawall.jobs.defer import defer
 from seawall.jobs.store import join
 from seawall.market.store import find_assets, list_priced
 from seawall.portfolios.store import get_portfolio
+from seawall.quant.metrics.figures import lay_out
 from seawall.risk import continuous, midnights, store
 from seawall.risk.assets.measure import measure_due
+from seawall.risk.batch import DEFAULT_CONFIDENCE
 from seawall.risk.limits.store import list_limited
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion
@@ -24,6 +27,11 @@ from seawall.risk.scores.score import score_assets
 REMEASURE, REPORT = "risk.remeasure", "risk.report_portfolio"
 MEASURE_ASSETS, MIDNIGHT, CATCH_UP = "risk.measure_assets", "risk.midnight", "risk.catch_up"
 REVISE = "risk.revise"
+
+
+def load_kernel() -> None:
+    """Compile the kernel, or read it from the disk, before a price comes in."""
+    lay_out(np.zeros((5, 1)), (None, None, None), DEFAULT_CONFIDENCE).measure_one(np.ones(1))
 
 
 async def remeasure(given: Given, *, assets: Sequence[str]) -> None:
