@@ -1,12 +1,14 @@
-"""The report's figures, computed a second time from the raw files with pandas and scipy alone."""
+"""The report's figures, computed a second time from the raw files by independent libraries."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import empyrical
 import numpy as np
 import pandas as pd
 import pytest
+import quantstats.stats as qs
 from pandas.tseries.holiday import (
     AbstractHolidayCalendar,
     GoodFriday,
@@ -19,6 +21,7 @@ from pandas.tseries.holiday import (
     nearest_workday,
 )
 from scipy import stats
+from skfolio import measures as sk
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
@@ -85,23 +88,38 @@ def _sp500(real_data: Path) -> "pd.Series[float]":
     return weekdays[~weekdays.index.isin(holidays)]
 
 
-def _independent(real_data: Path, last_day: str, window: int) -> dict[str, float]:
-    """Compute the figures of the portfolio as of the end of a day."""
+def _held(
+    real_data: Path, last_day: str, window: int
+) -> "tuple[float, pd.Series[float], pd.DataFrame, pd.Series[float]]":
+    """Return value and weights at the end of a day, the returns of what was held, and their sum."""
     closes = _raw(real_data)
     day = pd.Timestamp(last_day)
-    prices = closes.loc[day]
-    values = pd.Series({asset: prices[asset] * held for asset, held in QUANTITIES.items()})
+    values = closes.loc[day] * pd.Series(QUANTITIES)
     total = values.sum() + CASH
-    weights = values / total
     returns = closes.loc[:day].tail(window + 1).pct_change().iloc[1:]
-    r = (returns * weights).sum(axis=1, skipna=False)
+    weights = values / total
+    return total, weights, returns, (returns * weights).sum(axis=1, skipna=False)
+
+
+def _beside_sp500(
+    real_data: Path, r: "pd.Series[float]"
+) -> "tuple[pd.Series[float], pd.Series[float]]":
+    """Compound returns between the closes of the index; return them beside the index's own."""
+    before = r.index[0] - pd.Timedelta(days=1)
+    index = _sp500(real_data).loc[before : r.index[-1]]
+    growth = (1 + r).cumprod()
+    growth.loc[before] = 1.0
+    matched = growth.sort_index().loc[index.index].pct_change().iloc[1:]
+    return matched, index.pct_change().iloc[1:]
+
+
+def _independent(real_data: Path, last_day: str, window: int) -> dict[str, float]:
+    """Compute the figures of the portfolio as of the end of a day."""
+    total, weights, returns, r = _held(real_data, last_day, window)
     losses = -r
     var_95 = np.quantile(losses, 0.95)
     path = pd.concat([pd.Series([1.0]), (1 + r).cumprod()])
-    index = _sp500(real_data).loc[r.index[0] - pd.Timedelta(days=1) : day]
-    growth = (1 + r).cumprod()
-    growth.loc[r.index[0] - pd.Timedelta(days=1)] = 1.0
-    matched = growth.sort_index().loc[index.index].pct_change().iloc[1:]
+    matched, index = _beside_sp500(real_data, r)
     both = np.append(weights.to_numpy(), CASH / total)
     return {
         "volatility": r.std(ddof=1) * np.sqrt(365),
@@ -113,7 +131,7 @@ def _independent(real_data: Path, last_day: str, window: int) -> dict[str, float
         "max_drawdown": (1 - path / path.cummax()).max(),
         "beta": np.cov(r, returns["BTC"], ddof=1)[0, 1] / returns["BTC"].var(ddof=1),
         "correlation_btc": stats.pearsonr(r, returns["BTC"]).statistic,
-        "correlation_sp500": stats.pearsonr(matched, index.pct_change().iloc[1:]).statistic,
+        "correlation_sp500": stats.pearsonr(matched, index).statistic,
         "skewness": stats.skew(r, bias=False),
         "kurtosis": stats.kurtosis(r, bias=False),
         "herfindahl_index": (both**2).sum(),
@@ -142,6 +160,64 @@ async def test_every_figure_is_what_pandas_and_scipy_find(
     figures = {name: value for name, value in made.figures.items() if name in expected}
     assert figures == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert not made.reasons.keys() & expected.keys()
+
+
+async def test_all_figures_are_those_of_independent_libraries(
+    session: AsyncSession, real_data: Path
+) -> None:
+    _, weights, returns, r = _held(real_data, "2024-12-30", 365)
+    made = await _report(session, "2024-12-31", RiskQuestion(window=365, everything=True))
+    btc = returns["BTC"]
+    line = stats.linregress(btc, r)
+    matched, index = _beside_sp500(real_data, r)
+    falls = sk.get_drawdowns(r.to_numpy(), compounded=True)
+    normal = stats.norm(r.mean(), r.std(ddof=1))
+    expected = {
+        "total_return": qs.comp(r),
+        "annualised_return": empyrical.annual_return(r, annualization=365),
+        "volatility": qs.volatility(r, periods=365, prepare_returns=False),
+        "downside_deviation": empyrical.downside_risk(r, annualization=365),
+        "max_drawdown": -qs.max_drawdown(r),
+        "average_drawdown": sk.average_drawdown(falls),
+        "ulcer_index": sk.ulcer_index(falls),
+        "cdar_95": sk.cdar(falls, beta=0.95),
+        "var_95": -empyrical.value_at_risk(r, 0.05),
+        "var_99_gaussian": -normal.ppf(0.01),
+        "sharpe_ratio": qs.sharpe(r, periods=365),
+        "sortino_ratio": qs.sortino(r, periods=365),
+        "calmar_ratio": empyrical.calmar_ratio(r, annualization=365),
+        "omega_ratio": empyrical.omega_ratio(r),
+        "tail_ratio": qs.tail_ratio(r, prepare_returns=False),
+        "probabilistic_sharpe_ratio": sk.probabilistic_sharpe_ratio(r.to_numpy()),
+        "skewness": stats.skew(r, bias=False),
+        "kurtosis": qs.kurtosis(r, prepare_returns=False),
+        "alpha": line.intercept * 365,
+        "beta": empyrical.beta(r, btc),
+        "tracking_error": (r - btc).std() * 365**0.5,
+        "information_ratio": qs.information_ratio(r, btc) * 365**0.5,
+        "up_capture": empyrical.up_capture(r, btc, period="yearly"),
+        "down_capture": empyrical.down_capture(r, btc, period="yearly"),
+        "rank_correlation_btc": stats.spearmanr(r, btc).statistic,
+        "rank_correlation_sp500": stats.spearmanr(matched, index).statistic,
+        "ewma_correlation_sp500": matched.ewm(alpha=0.03).corr(index).iloc[-1],
+        "diversification_ratio": (weights * returns.std()).sum() / r.std(),
+    }
+    figures = {slug: made.all_figures[slug] for slug in expected}
+    values = {slug: figure.value for slug, figure in figures.items()}
+    assert values == pytest.approx(expected, rel=1e-9)
+    # Fisher's interval, and the error of the slope, are scipy's too.
+    interval = stats.pearsonr(matched, index).confidence_interval(0.95)
+    correlation = made.all_figures["correlation_sp500"]
+    assert (correlation.low, correlation.high) == pytest.approx(tuple(interval), rel=1e-9)
+    assert figures["beta"].standard_error == pytest.approx(line.stderr, rel=1e-9)
+    assert correlation.observations == len(index)
+    # Every other one has a value as well, or says why not; intervals are around the values.
+    for slug, figure in made.all_figures.items():
+        assert figure.value is not None, (slug, figure.reason)
+        if figure.standard_error is not None:
+            assert figure.low is not None
+            assert figure.high is not None
+            assert figure.low <= figure.value <= figure.high, slug
 
 
 async def test_a_candle_counts_from_its_close_not_a_moment_earlier(

@@ -132,6 +132,10 @@ async def test_the_profit_of_a_report_follows_from_value_and_cost(
         ({"var_99": NAN}, "finite"),
         ({"beta": INFINITY}, "finite"),
         ({"kurtosis": NAN, "beta": 1.0}, "finite"),
+        ({"downside_deviation": -0.1}, "downside_deviation"),
+        ({"downside_deviation": NAN}, "downside_deviation"),
+        ({"calmar_ratio": -INFINITY}, "calmar_ratio"),
+        ({"calmar_ratio": NAN}, "calmar_ratio"),
     ],
 )
 async def test_figures_of_an_asset_that_are_none_are_refused(

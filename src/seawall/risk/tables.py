@@ -145,6 +145,11 @@ class RiskMetrics(Base):
             " abs(sortino_ratio), abs(beta), abs(skewness), abs(kurtosis)) < 'Infinity'",
             name="finite",
         ),
+        CheckConstraint(
+            "downside_deviation >= 0 AND downside_deviation < 'Infinity'",
+            name="downside_deviation",
+        ),
+        CheckConstraint("abs(calmar_ratio) < 'Infinity'", name="calmar_ratio"),
         Index("idx_risk_metrics_time", "time"),
         {"postgresql_partition_by": "RANGE (time)"},
     )
