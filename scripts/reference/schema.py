@@ -21,7 +21,7 @@ DOMAINS = {
     "market": ("market",),
     "portfolios": ("portfolios",),
     "trading": ("trading", "strategies"),
-    "risk": ("risk",),
+    "risk": ("risk", "risk.limits"),
     "learning": ("learning", "insights"),
     "alerts": ("alerts",),
     "operations": ("ops", "jobs"),
@@ -44,7 +44,8 @@ class TableFacts:
 def read_domains() -> dict[str, list[TableFacts]]:
     """Return the tables of each domain, by their names."""
     sources = Path(seawall.__file__).parent
-    packages = {file.parent.name for file in sources.glob("*/tables.py")}
+    folders = (file.parent.relative_to(sources) for file in sources.rglob("tables.py"))
+    packages = {".".join(folder.parts) for folder in folders}
     homeless = packages - {package for each in DOMAINS.values() for package in each}
     if homeless:
         raise LookupError(f"DOMAINS names no page for the tables of {', '.join(homeless)}.")

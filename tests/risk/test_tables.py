@@ -24,11 +24,10 @@ from seawall.db.session import transaction
 from seawall.identity.tables import User
 from seawall.market import catalog
 from seawall.portfolios.tables import Portfolio
+from seawall.risk.limits.tables import RiskEvent, RiskLimit
 from seawall.risk.tables import (
     AccountRiskMetrics,
     PortfolioRiskMetrics,
-    RiskEvent,
-    RiskLimit,
     RiskMetrics,
     RiskScore,
     StressTest,

@@ -18,7 +18,7 @@ def demo(as_json: Json = False) -> None:
     Nothing in it is real: prices come from a seeded generator, on an exchange named
     `simulated`, in a database apart from yours. A second run changes nothing.
     """
-    from seawall.cli.risk.report import document, print_report
+    from seawall.cli.risk.figures import document, print_report
 
     use_demo_database()
     done = run(_demo())

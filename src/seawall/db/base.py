@@ -5,7 +5,17 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Double, MetaData, Numeric, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Double,
+    ForeignKeyConstraint,
+    MetaData,
+    Numeric,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -45,6 +55,18 @@ UserId = Annotated[UUID, mapped_column(server_default=text("current_user_id()"))
 
 TENANT = {"tenant": True}
 """Put in a table's `info`: its rows belong to a user and are under row security."""
+
+
+def tenant_reference(
+    table: str, parents: str, column: str, ondelete: str = "CASCADE"
+) -> ForeignKeyConstraint:
+    """Let a column of a tenant's table refer to parents that belong to the same user."""
+    return ForeignKeyConstraint(
+        ["user_id", column],
+        [f"{parents}.user_id", f"{parents}.id"],
+        name=f"fk_{table}_{parents}",
+        ondelete=ondelete,
+    )
 
 
 @dataclass(frozen=True, slots=True)

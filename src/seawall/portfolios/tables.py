@@ -29,6 +29,7 @@ from seawall.db.base import (
     UuidKey,
     audited,
     sealed,
+    tenant_reference,
     unaudited,
 )
 
@@ -41,15 +42,6 @@ _PROFIT = "quantity * current_price - total_invested_usd"
 def _amount(column: str, name: str) -> CheckConstraint:
     """Refuse what is negative, and NaN, which PostgreSQL counts as more than any number."""
     return CheckConstraint(f"{column} >= 0 AND {column} < 'Infinity'", name=name)
-
-
-def _of_portfolio(table: str, ondelete: str = "CASCADE") -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["user_id", "portfolio_id"],
-        ["portfolios.user_id", "portfolios.id"],
-        name=f"fk_{table}_portfolios",
-        ondelete=ondelete,
-    )
 
 
 _SECRETS = ("api_key_encrypted", "api_secret_encrypted", "passphrase_encrypted")
@@ -149,7 +141,9 @@ class ExchangeConnection(Base):
 
     __tablename__ = "exchange_connections"
     __table_args__ = (
-        _of_portfolio("exchange_connections", "SET NULL (portfolio_id)"),
+        tenant_reference(
+            "exchange_connections", "portfolios", "portfolio_id", "SET NULL (portfolio_id)"
+        ),
         UniqueConstraint("user_id", "id", name="uq_exchange_connections_tenant"),
         CheckConstraint("length(name) BETWEEN 1 AND 100", name="name"),
         CheckConstraint(
@@ -230,7 +224,7 @@ class TransactionRow(Base):
 
     __tablename__ = "transactions"
     __table_args__ = (
-        _of_portfolio("transactions"),
+        tenant_reference("transactions", "portfolios", "portfolio_id"),
         ForeignKeyConstraint(
             ["user_id", "exchange_connection_id"],
             ["exchange_connections.user_id", "exchange_connections.id"],
@@ -316,7 +310,7 @@ class LotRow(Base):
 
     __tablename__ = "lots"
     __table_args__ = (
-        _of_portfolio("lots"),
+        tenant_reference("lots", "portfolios", "portfolio_id"),
         ForeignKeyConstraint(
             ["user_id", "opening_transaction_id"],
             ["transactions.user_id", "transactions.id"],
@@ -366,7 +360,7 @@ class HoldingRow(Base):
 
     __tablename__ = "holdings"
     __table_args__ = (
-        _of_portfolio("holdings"),
+        tenant_reference("holdings", "portfolios", "portfolio_id"),
         UniqueConstraint(
             "portfolio_id",
             "asset_id",
@@ -447,7 +441,7 @@ class PortfolioSnapshot(Base):
 
     __tablename__ = "portfolio_snapshots"
     __table_args__ = (
-        _of_portfolio("portfolio_snapshots"),
+        tenant_reference("portfolio_snapshots", "portfolios", "portfolio_id"),
         CheckConstraint("known_at >= time", name="known_after"),
         _amount("total_value_usd", "total_value"),
         _amount("total_invested_usd", "total_invested"),

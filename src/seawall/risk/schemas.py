@@ -9,6 +9,7 @@ from uuid import UUID
 from seawall.core.errors import InvalidError
 from seawall.quant.covariance.estimate import Estimator
 from seawall.quant.histories import HistoryMethod
+from seawall.quant.metrics.figures import COLUMNS
 from seawall.quant.tails import TailMethod, TailQuestion
 
 DEFAULT_WINDOW = 365
@@ -21,24 +22,7 @@ MAX_WINDOW = 36_500
 MAX_TRIALS = 1_000_000
 MAX_HORIZON = 365
 
-FIGURES = (
-    "volatility",
-    "downside_deviation",
-    "var_95",
-    "var_99",
-    "expected_shortfall",
-    "sharpe_ratio",
-    "sortino_ratio",
-    "calmar_ratio",
-    "max_drawdown",
-    "beta",
-    "correlation_btc",
-    "correlation_sp500",
-    "skewness",
-    "kurtosis",
-    "herfindahl_index",
-    "effective_n",
-)
+FIGURES = tuple(slug for slug in COLUMNS if slug != "var")
 """The scalar figures of a report, by their slugs in the metrics registry."""
 
 
@@ -126,22 +110,7 @@ class RiskQuestion:
         return timedelta(days=self.max_age)
 
 
-ASSET_FIGURES = (
-    "volatility",
-    "var_95",
-    "var_99",
-    "expected_shortfall",
-    "sharpe_ratio",
-    "sortino_ratio",
-    "max_drawdown",
-    "beta",
-    "correlation_sp500",
-    "correlation_btc",
-    "skewness",
-    "kurtosis",
-    "downside_deviation",
-    "calmar_ratio",
-)
+ASSET_FIGURES = tuple(slug for slug in FIGURES if slug not in {"herfindahl_index", "effective_n"})
 """The figures that are kept of an asset, by their slugs in the metrics registry."""
 ASSET_WINDOWS = (30, 90, 365)
 """Of how many daily returns they are."""

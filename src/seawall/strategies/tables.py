@@ -28,17 +28,9 @@ from seawall.db.base import (
     UserId,
     UuidKey,
     audited,
+    tenant_reference,
     unaudited,
 )
-
-
-def _of_strategy(table: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["user_id", "strategy_id"],
-        ["strategies.user_id", "strategies.id"],
-        name=f"fk_{table}_strategies",
-        ondelete="CASCADE",
-    )
 
 
 class Strategy(Base):
@@ -98,7 +90,7 @@ class StrategyVersion(Base):
 
     __tablename__ = "strategy_versions"
     __table_args__ = (
-        _of_strategy("strategy_versions"),
+        tenant_reference("strategy_versions", "strategies", "strategy_id"),
         UniqueConstraint(
             "user_id", "strategy_id", "version_number", name="uq_strategy_versions_tenant"
         ),
@@ -129,7 +121,7 @@ class Backtest(Base):
 
     __tablename__ = "backtests"
     __table_args__ = (
-        _of_strategy("backtests"),
+        tenant_reference("backtests", "strategies", "strategy_id"),
         ForeignKeyConstraint(
             ["user_id", "strategy_id", "version_number"],
             [
@@ -190,7 +182,7 @@ class PerformanceMetric(Base):
 
     __tablename__ = "performance_metrics"
     __table_args__ = (
-        _of_strategy("performance_metrics"),
+        tenant_reference("performance_metrics", "strategies", "strategy_id"),
         CheckConstraint("length(metric_name) BETWEEN 1 AND 50", name="name"),
         CheckConstraint("abs(value) < 'Infinity'", name="value"),
         Index("idx_performance_metrics_name_time", "user_id", "metric_name", "time"),
@@ -216,7 +208,7 @@ class PerformanceAnalytics(Base):
 
     __tablename__ = "performance_analytics"
     __table_args__ = (
-        _of_strategy("performance_analytics"),
+        tenant_reference("performance_analytics", "strategies", "strategy_id"),
         CheckConstraint(
             "period IN ('hour', 'day', 'week', 'month', 'quarter', 'year', 'all')", name="period"
         ),

@@ -8,7 +8,6 @@ from sqlalchemy import (
     CheckConstraint,
     Computed,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Index,
     UniqueConstraint,
@@ -27,26 +26,9 @@ from seawall.db.base import (
     UserId,
     UuidKey,
     audited,
+    tenant_reference,
     unaudited,
 )
-
-
-def _of_account(table: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["user_id", "account_id"],
-        ["trading_accounts.user_id", "trading_accounts.id"],
-        name=f"fk_{table}_trading_accounts",
-        ondelete="CASCADE",
-    )
-
-
-def _optional(table: str, parents: str, column: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["user_id", column],
-        [f"{parents}.user_id", f"{parents}.id"],
-        name=f"fk_{table}_{parents}",
-        ondelete=f"SET NULL ({column})",
-    )
 
 
 class TradingAccount(Base):
@@ -102,7 +84,7 @@ class LedgerEntry(Base):
 
     __tablename__ = "ledger_entries"
     __table_args__ = (
-        _of_account("ledger_entries"),
+        tenant_reference("ledger_entries", "trading_accounts", "account_id"),
         CheckConstraint(
             "ledger IN ('assets', 'equity', 'trading', 'fees', 'interest', 'adjustments')",
             name="ledger",
@@ -141,8 +123,8 @@ class Order(Base):
 
     __tablename__ = "orders"
     __table_args__ = (
-        _of_account("orders"),
-        _optional("orders", "strategies", "strategy_id"),
+        tenant_reference("orders", "trading_accounts", "account_id"),
+        tenant_reference("orders", "strategies", "strategy_id", "SET NULL (strategy_id)"),
         UniqueConstraint("user_id", "id", name="uq_orders_tenant"),
         UniqueConstraint("account_id", "client_order_id", name="uq_orders_client_order_id"),
         UniqueConstraint(
@@ -237,9 +219,9 @@ class Fill(Base):
 
     __tablename__ = "fills"
     __table_args__ = (
-        _of_account("fills"),
-        _optional("fills", "orders", "order_id"),
-        _optional("fills", "strategies", "strategy_id"),
+        tenant_reference("fills", "trading_accounts", "account_id"),
+        tenant_reference("fills", "orders", "order_id", "SET NULL (order_id)"),
+        tenant_reference("fills", "strategies", "strategy_id", "SET NULL (strategy_id)"),
         UniqueConstraint("user_id", "id", name="uq_fills_tenant"),
         UniqueConstraint("account_id", "symbol_id", "trade_id", name="uq_fills_trade"),
         CheckConstraint("length(trade_id) BETWEEN 1 AND 100", name="trade_id"),
@@ -287,8 +269,8 @@ class Position(Base):
 
     __tablename__ = "positions"
     __table_args__ = (
-        _of_account("positions"),
-        _optional("positions", "strategies", "strategy_id"),
+        tenant_reference("positions", "trading_accounts", "account_id"),
+        tenant_reference("positions", "strategies", "strategy_id", "SET NULL (strategy_id)"),
         CheckConstraint("side IN ('long', 'short')", name="side"),
         CheckConstraint("status IN ('open', 'partial', 'closed')", name="status"),
         CheckConstraint("quantity > 0", name="quantity"),

@@ -31,10 +31,10 @@ from seawall.risk.limits.schemas import (
     Used,
     severity_of,
 )
+from seawall.risk.limits.tables import RiskEvent
 from seawall.risk.measure import measure_valued, value_for
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion
-from seawall.risk.tables import RiskEvent
 
 from .conftest import START, Desk
 

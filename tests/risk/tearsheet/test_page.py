@@ -23,9 +23,10 @@ from seawall.portfolios.transactions import import_transactions
 from seawall.quant.covariance.estimate import Estimator
 from seawall.quant.histories import HistoryMethod
 from seawall.quant.tails import TailMethod
+from seawall.risk.limits.tables import RiskEvent, RiskLimit
 from seawall.risk.report import report
 from seawall.risk.schemas import ASKED, CovarianceChoice, RiskQuestion, RiskReport
-from seawall.risk.tables import RiskEvent, RiskLimit, StressTest
+from seawall.risk.tables import StressTest
 from seawall.risk.tearsheet.page import tear_sheet
 
 DAYS = 200

@@ -8,8 +8,8 @@ import typer
 from seawall.cli import output
 from seawall.cli.output import Json, console, print_json, print_table, table
 from seawall.cli.risk.attribution import title
+from seawall.cli.risk.figures import figure_text, figure_titles
 from seawall.cli.risk.options import Name
-from seawall.cli.risk.report import figure_text, figure_titles
 from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:

@@ -23,9 +23,10 @@ from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.schemas import PortfolioRecord
 from seawall.portfolios.tables import Portfolio
 from seawall.portfolios.transactions import import_transactions
+from seawall.risk.limits.tables import RiskEvent, RiskLimit
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion, RiskReport
-from seawall.risk.tables import RiskEvent, RiskLimit, StressTest
+from seawall.risk.tables import StressTest
 
 FEE_SHARE, CENT = Decimal("0.001"), Decimal("0.01")
 REPORT_DAYS = (28, 21, 14, 7, 6, 5, 4, 3, 2, 1, 0)

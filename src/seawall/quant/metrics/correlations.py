@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from seawall.core.errors import InvalidError
 from seawall.quant.kernels import measures
 from seawall.quant.metrics.dependence import MIN_PAIRS, correlation
-from seawall.quant.metrics.metric import Direction, Inference, Input, Metric, Unit
+from seawall.quant.metrics.metric import Direction, Inference, Metric, Unit, against_each
 from seawall.quant.types import FloatArray, as_vector
 
 DECAY = 0.97
@@ -83,50 +83,37 @@ def _ewma_error(returns: ArrayLike, _: ArrayLike) -> float:
     return 1 / math.sqrt(free) if free > 0 else math.nan
 
 
-_AGAINST = (
-    ("", "the benchmark", Input.BENCHMARK),
-    ("_btc", "BTC", Input.BTC),
-    ("_sp500", "the S&P 500", Input.SP500),
-)
-
-
-def _by_ranks(suffix: str, benchmark: str, takes: Input) -> Metric:
-    return Metric(
-        slug=f"rank_correlation{suffix}",
-        name=f"Rank correlation with {benchmark}",
-        unit=Unit.RATIO,
-        direction=Direction.NEITHER,
-        formula="correlation of rank(r) and rank(b), equal values sharing a rank",
-        source='Spearman (1904), "The Proof and Measurement of Association between Two Things", '
-        "American Journal of Psychology 15(1)",
-        min_observations=MIN_PAIRS,
-        undefined="no variance in the portfolio or the benchmark",
-        function=rank_correlation,
-        inference=Inference.FISHER,
-        standard_error=_rank_error,
-        takes=takes,
-    )
-
-
-def _lately(suffix: str, benchmark: str, takes: Input) -> Metric:
-    return Metric(
-        slug=f"ewma_correlation{suffix}",
-        name=f"Correlation with {benchmark} lately",
-        unit=Unit.RATIO,
-        direction=Direction.NEITHER,
-        formula="sum(w * x * y) / sqrt(sum(w * x^2) * sum(w * y^2)), w_t of 0.97^(n - t) summing "
-        "to 1, x = r - sum(w * r), y = b - sum(w * b)",
-        source="J.P. Morgan & Reuters (1996), RiskMetrics Technical Document, 4th ed., ch. 5",
-        min_observations=MIN_PAIRS,
-        undefined="no variance in the portfolio or the benchmark",
-        function=ewma_correlation,
-        inference=Inference.FISHER,
-        standard_error=_ewma_error,
-        takes=takes,
-    )
-
-
 METRICS = (
-    *(_by_ranks(*each) for each in _AGAINST),
-    *(_lately(*each) for each in _AGAINST),
+    *against_each(
+        Metric(
+            slug="rank_correlation",
+            name="Rank correlation with the benchmark",
+            unit=Unit.RATIO,
+            direction=Direction.NEITHER,
+            formula="correlation of rank(r) and rank(b), equal values sharing a rank",
+            source='Spearman (1904), "The Proof and Measurement of Association between Two '
+            'Things", American Journal of Psychology 15(1)',
+            min_observations=MIN_PAIRS,
+            undefined="no variance in the portfolio or the benchmark",
+            function=rank_correlation,
+            inference=Inference.FISHER,
+            standard_error=_rank_error,
+        )
+    ),
+    *against_each(
+        Metric(
+            slug="ewma_correlation",
+            name="Correlation with the benchmark lately",
+            unit=Unit.RATIO,
+            direction=Direction.NEITHER,
+            formula="sum(w * x * y) / sqrt(sum(w * x^2) * sum(w * y^2)), w_t of 0.97^(n - t) "
+            "summing to 1, x = r - sum(w * r), y = b - sum(w * b)",
+            source="J.P. Morgan & Reuters (1996), RiskMetrics Technical Document, 4th ed., ch. 5",
+            min_observations=MIN_PAIRS,
+            undefined="no variance in the portfolio or the benchmark",
+            function=ewma_correlation,
+            inference=Inference.FISHER,
+            standard_error=_ewma_error,
+        )
+    ),
 )

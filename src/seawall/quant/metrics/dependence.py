@@ -8,7 +8,14 @@ from numpy.typing import ArrayLike
 
 from seawall.core.errors import InvalidError
 from seawall.quant.kernels import matrices, measures
-from seawall.quant.metrics.metric import Direction, Inference, Input, Metric, Unit
+from seawall.quant.metrics.metric import (
+    Direction,
+    Inference,
+    Input,
+    Metric,
+    Unit,
+    against_each,
+)
 from seawall.quant.types import FloatArray, as_vector
 
 MIN_PAIRS = measures.MIN_PAIRS
@@ -98,15 +105,25 @@ def relate(returns: ArrayLike, benchmark: ArrayLike) -> tuple[float, float]:
     Raises:
         InvalidError: the two are not equally long.
     """
+    returns, benchmark = pair(returns, benchmark)
+    if returns.size < MIN_PAIRS:
+        return math.nan, math.nan
+    return measures.relate(returns, benchmark)
+
+
+def pair(returns: ArrayLike, benchmark: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return (T,) returns and the benchmark's as what can be compared.
+
+    Raises:
+        InvalidError: the two are not equally long.
+    """
     returns, benchmark = as_vector(returns), as_vector(benchmark)
     if returns.size != benchmark.size:
         raise InvalidError(
             f"{returns.size} returns cannot be compared with {benchmark.size} of the benchmark.",
             hint="Take those of the common dates.",
         )
-    if returns.size < MIN_PAIRS:
-        return math.nan, math.nan
-    return measures.relate(returns, benchmark)
+    return returns, benchmark
 
 
 def _beta_error(returns: ArrayLike, benchmark: ArrayLike) -> float:
@@ -119,22 +136,7 @@ def _z_error(returns: ArrayLike, _: ArrayLike) -> float:
     return 1 / math.sqrt(free) if free > 0 else math.nan
 
 
-def _correlation(slug: str, benchmark: str, takes: Input) -> Metric:
-    return Metric(
-        slug=slug,
-        name=f"Correlation with {benchmark}",
-        unit=Unit.RATIO,
-        direction=Direction.NEITHER,
-        formula="cov(r, b) / (std(r) * std(b)), over common dates",
-        source="Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 4",
-        min_observations=MIN_PAIRS,
-        undefined="no variance in the portfolio or the benchmark",
-        function=correlation,
-        inference=Inference.FISHER,
-        standard_error=_z_error,
-        takes=takes,
-    )
-
+_SOURCE = "Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 4"
 
 METRICS = (
     Metric(
@@ -151,16 +153,28 @@ METRICS = (
         standard_error=_beta_error,
         takes=Input.BENCHMARK,
     ),
-    _correlation("correlation", "the benchmark", Input.BENCHMARK),
-    _correlation("correlation_btc", "BTC", Input.BTC),
-    _correlation("correlation_sp500", "the S&P 500", Input.SP500),
+    *against_each(
+        Metric(
+            slug="correlation",
+            name="Correlation with the benchmark",
+            unit=Unit.RATIO,
+            direction=Direction.NEITHER,
+            formula="cov(r, b) / (std(r) * std(b)), over common dates",
+            source=_SOURCE,
+            min_observations=MIN_PAIRS,
+            undefined="no variance in the portfolio or the benchmark",
+            function=correlation,
+            inference=Inference.FISHER,
+            standard_error=_z_error,
+        )
+    ),
     Metric(
         slug="correlation_matrix",
         name="Correlation matrix",
         unit=Unit.RATIO,
         direction=Direction.NEITHER,
         formula="cov(r_i, r_j) / (std(r_i) * std(r_j))",
-        source="Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 4",
+        source=_SOURCE,
         min_observations=MIN_PAIRS,
         undefined="no variance",
         function=correlation_matrix,

@@ -1,7 +1,7 @@
 """The record that says what a metric is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from seawall.quant.types import FloatArray
@@ -79,6 +79,26 @@ class Metric:
     def why_undefined(self, observations: int) -> str:
         """Say why the metric is NaN from this many observations."""
         return too_few(self.min_observations, observations) or self.undefined
+
+
+_COMPARED = (
+    ("", "the benchmark", Input.BENCHMARK),
+    ("_btc", "BTC", Input.BTC),
+    ("_sp500", "the S&P 500", Input.SP500),
+)
+
+
+def against_each(metric: Metric) -> tuple[Metric, ...]:
+    """List a metric of the benchmark, and the same of BTC and of the S&P 500."""
+    return tuple(
+        replace(
+            metric,
+            slug=f"{metric.slug}{suffix}",
+            name=metric.name.replace("the benchmark", name),
+            takes=takes,
+        )
+        for suffix, name, takes in _COMPARED
+    )
 
 
 def too_few(needed: int, observations: int) -> str:

@@ -5,13 +5,12 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seawall.core.errors import InvalidError
 from seawall.quant.kernels import measures
 from seawall.quant.metrics import returns as own
-from seawall.quant.metrics.dependence import MIN_PAIRS, Fit, fit
+from seawall.quant.metrics.dependence import MIN_PAIRS, Fit, fit, pair
 from seawall.quant.metrics.metric import Direction, Inference, Input, Metric, Unit
 from seawall.quant.metrics.skill import sharpe_error
-from seawall.quant.types import PERIODS_PER_YEAR, FloatArray, as_vector
+from seawall.quant.types import PERIODS_PER_YEAR, FloatArray
 
 
 def tracking_error(
@@ -84,12 +83,7 @@ def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
 
 
 def _pair(returns: ArrayLike, benchmark: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    returns, benchmark = as_vector(returns), as_vector(benchmark)
-    if returns.size != benchmark.size:
-        raise InvalidError(
-            f"{returns.size} returns cannot be compared with {benchmark.size} of the benchmark.",
-            hint="Take those of the common dates.",
-        )
+    returns, benchmark = pair(returns, benchmark)
     if returns.size < MIN_PAIRS:
         return returns[:0], benchmark[:0]
     return returns, benchmark

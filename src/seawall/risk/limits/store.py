@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.risk.limits.schemas import Event, LimitName, Limits, Severity, Subject
-from seawall.risk.tables import AccountRiskMetrics, RiskEvent, RiskLimit
+from seawall.risk.limits.tables import RiskEvent, RiskLimit
+from seawall.risk.tables import AccountRiskMetrics
 
 # Trading's tables lie above this package, so they are named and not imported.
 _LIVING = text("""

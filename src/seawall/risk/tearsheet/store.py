@@ -9,7 +9,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.risk.tables import RiskEvent, RiskLimit, StressTest
+from seawall.risk.limits.tables import RiskEvent, RiskLimit
+from seawall.risk.tables import StressTest
 
 
 @dataclass(frozen=True, slots=True)
