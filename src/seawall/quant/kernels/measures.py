@@ -255,10 +255,10 @@ def measure_portfolios(
                 returns[place[t]] = returns[t]
         series = returns[:observed]
         row = figures.values[p]
-        _of_returns(series, row)
-        _of_tails(series, tails, ordered, row)
+        of_returns(series, row)
+        of_tails(series, tails, ordered, row)
         figures.observations[p] = observed
-        _of_pairs(series, place if held else every, pairs, (mine, other), (row, figures.matched[p]))
+        of_pairs(series, place if held else every, pairs, (mine, other), (row, figures.matched[p]))
         concentration = 0.0
         for weight in weights:
             concentration += weight * weight
@@ -295,7 +295,7 @@ def _common_days(columns: IntArray, history: History, place: IntArray) -> bool:
 
 
 @compiled
-def _of_returns(returns: FloatArray, row: FloatArray) -> None:
+def of_returns(returns: FloatArray, row: FloatArray) -> None:
     """Write what the moments and the path tell."""
     n, year = returns.size, math.sqrt(PERIODS_PER_YEAR)
     found, drawdown = moments(returns), max_drawdown(returns)
@@ -318,7 +318,7 @@ def _of_returns(returns: FloatArray, row: FloatArray) -> None:
 
 
 @compiled
-def _of_tails(returns: FloatArray, tails: Tails, ordered: FloatArray, row: FloatArray) -> None:
+def of_tails(returns: FloatArray, tails: Tails, ordered: FloatArray, row: FloatArray) -> None:
     """Write the VaR at each level, and the shortfall at the second."""
     n = returns.size
     row[2:6] = math.nan
@@ -370,7 +370,7 @@ def _select(values: FloatArray, lowest: FloatArray) -> bool:
 
 
 @compiled
-def _of_pairs(
+def of_pairs(
     returns: FloatArray,
     place: IntArray,
     pairs: Pairs,

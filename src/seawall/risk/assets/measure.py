@@ -16,12 +16,14 @@ from seawall.market import catalog, prices
 from seawall.market import store as market_store
 from seawall.market.catalog import INDEX
 from seawall.market.pairs import SP500
-from seawall.market.prices import AssetPrices, read_prices
+from seawall.market.prices import AssetPrices, PairPrices, read_prices
 from seawall.market.store import AssetRecord
 from seawall.quant.metrics import ratios, returns
+from seawall.quant.metrics.figures import COLUMNS, Measured
 from seawall.quant.metrics.measure import measure
-from seawall.quant.returns import Benchmark, common_returns, match_benchmark
+from seawall.quant.returns import Benchmark, common_returns, match_benchmark, simple_returns
 from seawall.quant.types import BoolArray, FloatArray, IntArray
+from seawall.quant.windows import measure_windows
 from seawall.risk.assets import store
 from seawall.risk.benchmarks import BTC, read_index
 from seawall.risk.exposure import Window
@@ -30,7 +32,7 @@ from seawall.risk.schemas import ASSET_FIGURES, ASSET_WINDOWS, AssetFigures
 LONGEST = max(ASSET_WINDOWS)
 HISTORY = 3650
 """How many midnights are measured at most, from the newest back."""
-AT_ONCE = 128
+AT_ONCE = 512
 """How many of them in one transaction, so that what was interrupted goes on from there."""
 _ONE = np.ones(1)
 
@@ -65,16 +67,11 @@ async def measure_due(session: AsyncSession, symbol: str) -> int:
     chosen = [end - int(back) * DAY for back in due[:AT_ONCE]]
     if chosen:
         sources = await _Sources.read(session, asset, chosen, LONGEST, known_at)
-        found = [
-            figures
-            for midnight in chosen
-            for window in ASSET_WINDOWS
-            if (figures := sources.measure(midnight, window)) is not None
-        ]
+        found = sources.measure_all(chosen)
         bitcoin = await catalog.ensure_asset(session, BTC)
-        if not found:
+        if not len(found):
             return 0
-        await store.put_asset_figures(session, found, {symbol: asset.id, BTC: bitcoin.id})
+        await store.put_asset_figures(session, found, (asset.id, bitcoin.id), known_at)
     return max(len(due) - AT_ONCE, 0)
 
 
@@ -221,6 +218,51 @@ class _Sources:
             known_at=self.known_at,
         )
 
+    def measure_all(self, midnights: Sequence[datetime]) -> Records:
+        """Measure every window at midnights, as `measure` does each; return rows of `store.ROWS`.
+
+        A midnight by which no price was known is left out.
+        """
+        rows = np.arange(1, self.window.days + 1)
+        found = [np.empty(0, store.ROWS_DTYPE)]
+        for grids, alike in self._by_sources(midnights):
+            own, *compared = grids
+            if own is None:
+                continue
+            bitcoin, sp500 = (
+                None if each is None else match_benchmark(rows, each) for each in compared
+            )
+            returns = simple_returns(own)
+            ends = np.array([(each - self.window.first) // DAY for each in alike])
+            for window in ASSET_WINDOWS:
+                measured = measure_windows(returns, (bitcoin, bitcoin, sp500), ends, window)
+                found.append(_to_rows(measured, alike, window))
+        return np.concatenate(found)
+
+    def _by_sources(
+        self, midnights: Sequence[datetime]
+    ) -> list[tuple[list[FloatArray | None], list[datetime]]]:
+        """Group midnights by the pairs that prices are taken from then, with all their closes."""
+        names = (self.asset, BTC, SP500)
+        chosen: dict[tuple[int, ...], list[datetime]] = {}
+        pairs: dict[int, PairPrices] = {}
+        for midnight in midnights:
+            key = []
+            for name in names:
+                pair = self._pair(name, midnight)
+                key.append(0 if pair is None else pair.symbol.id)
+                if pair is not None:
+                    pairs[pair.symbol.id] = pair
+            chosen.setdefault(tuple(key), []).append(midnight)
+        grids = {each: self.window.grid(pair.closes) for each, pair in pairs.items()}
+        return [
+            ([grids.get(k, self.indices.get(name)) for name, k in zip(names, key, strict=True)], at)
+            for key, at in chosen.items()
+        ]
+
+    def _pair(self, name: str, midnight: datetime) -> PairPrices | None:
+        return self.priced[name].best(midnight) if name in self.priced else None
+
     def _match(self, name: str, asked: Window, rows: IntArray) -> Benchmark | None:
         closes = self._closes(name, asked)
         return None if closes is None else match_benchmark(rows, closes)
@@ -229,8 +271,19 @@ class _Sources:
         if name in self.indices:
             start = (asked.first - self.window.first).days
             return self.indices[name][start : start + asked.days + 1]
-        pair = self.priced[name].best(asked.end) if name in self.priced else None
+        pair = self._pair(name, asked.end)
         return None if pair is None else asked.grid(pair.closes)
+
+
+def _to_rows(measured: Measured, midnights: Sequence[datetime], window: int) -> Records:
+    rows = np.empty(len(midnights), store.ROWS_DTYPE)
+    rows["time"] = np.array([to_micros(each) for each in midnights], "<M8[us]")
+    rows["window_days"] = window
+    rows["observations"] = measured.observations
+    for name in ASSET_FIGURES:
+        values = measured.values[:, COLUMNS.index(name)]
+        rows[name] = np.where(np.isfinite(values), values, np.nan)
+    return rows
 
 
 def _finite(value: float) -> float | None:

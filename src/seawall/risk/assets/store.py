@@ -1,15 +1,17 @@
 """The SQL of assets' figures."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Table, select
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from seawall.core.time import to_micros
 from seawall.db import bulk
-from seawall.db.bulk import Column, Records
+from seawall.db.bulk import Column, Records, instant
 from seawall.db.series import RISK_METRICS, ensure_chunks
 from seawall.db.session import raw_connection
 from seawall.market.tables import Asset
@@ -27,6 +29,33 @@ WHERE asset_id = $1 AND time BETWEEN $2 AND $3
 """  # noqa: S608 - the only text put in is the names of columns
 
 
+ROWS = (
+    Column("time", "<M8[us]"),
+    Column("window_days", "<i4"),
+    Column("observations", "<i4"),
+    *(Column(name, "<f8", float("nan")) for name in ASSET_FIGURES),
+)
+"""What is kept of an asset at a midnight over a window, besides whose it is and since when."""
+ROWS_DTYPE = bulk.record_dtype(ROWS)
+_SUBJECT = (
+    Column("asset_id", "<i4"),
+    Column("benchmark_asset_id", "<i4"),
+    Column("ingested_at", "<M8[us]"),
+)
+_STAGED = "measured_figures"
+_NAMES = tuple(each.name for each in (*_SUBJECT, *ROWS))
+_KEY = ("asset_id", "time", "window_days")
+_STAGE = f"""
+CREATE TEMP TABLE {_STAGED} ON COMMIT DROP AS
+SELECT {", ".join(_NAMES)} FROM risk_metrics WITH NO DATA
+"""  # noqa: S608 - names are declared in code
+_PUT = f"""
+INSERT INTO risk_metrics ({", ".join(_NAMES)}) SELECT {", ".join(_NAMES)} FROM {_STAGED}
+ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET
+    {", ".join(f"{name} = excluded.{name}" for name in _NAMES if name not in _KEY)}
+"""  # noqa: S608 - as above
+
+
 async def list_measured(
     session: AsyncSession, asset_id: int, midnights: tuple[datetime, datetime]
 ) -> Records:
@@ -39,35 +68,21 @@ async def list_measured(
 
 
 async def put_asset_figures(
-    session: AsyncSession, figures: Sequence[AssetFigures], asset_ids: dict[str, int]
+    session: AsyncSession, rows: Records, assets: tuple[int, int], known_at: datetime
 ) -> None:
-    """Keep figures of assets, in the place of earlier ones of the same midnight and window."""
-    times = [each.time for each in figures]
-    await ensure_chunks(session, RISK_METRICS, min(times), max(times))
-    table = RiskMetrics.__table__
-    assert isinstance(table, Table)  # noqa: S101 - every class is mapped to one
-    statement = insert(table)
-    kept = ("benchmark_asset_id", "observations", "ingested_at", *ASSET_FIGURES)
-    # The ORM would make an object's worth of work of each of thousands of rows.
-    connection = await session.connection()
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["asset_id", "time", "window_days"],
-            set_={name: statement.excluded[name] for name in kept},
-        ),
-        [
-            {
-                "asset_id": asset_ids[each.asset],
-                "time": each.time,
-                "window_days": each.window,
-                "benchmark_asset_id": asset_ids[each.benchmark],
-                "observations": each.observations,
-                "ingested_at": each.known_at,
-                **each.figures,
-            }
-            for each in figures
-        ],
-    )
+    """Keep figures of an asset, in the place of earlier ones of the same midnight and window.
+
+    `assets` are the ids of the asset and of what it is compared with. Shapes: (n,) records of
+    `ROWS`, NaN for what is not known.
+    """
+    times = rows["time"]
+    await ensure_chunks(session, RISK_METRICS, instant(times.min()), instant(times.max()))
+    connection = await raw_connection(session)
+    await connection.execute(_STAGE)
+    values = (*assets, np.datetime64(to_micros(known_at), "us"))
+    await bulk.write(connection, _STAGED, rows, ROWS, dict(zip(_SUBJECT, values, strict=True)))
+    await connection.execute(_PUT)
+    await connection.execute(f"DROP TABLE {_STAGED}")
 
 
 async def list_asset_figures(
