@@ -62,6 +62,7 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "user logout": (("nobody@example.com",), 3),
     "user reset": (("nobody@example.com",), 3),
     "outbox": ((), 0),
+    "serve": (("--check",), 0),
 }
 ELSEWHERE = {"demo", "db convert", "worker run"}
 """Run by other tests: as a program in its own home, or as far as the server can."""

@@ -160,6 +160,11 @@ class ApiSettings(BaseModel):
         " characters or more. Without one it is in a file of the data folder, made when it is"
         " needed.",
     )
+    metrics_token: Annotated[SecretStr, Field(min_length=16)] | None = Field(
+        default=None,
+        description="What `/metrics` is asked with, as a bearer token; without one it answers"
+        " this machine alone.",
+    )
     public_url: str = Field(
         default="http://localhost:8000",
         description="Address at which users reach Seawall, which links in mails begin with.",

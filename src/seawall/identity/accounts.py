@@ -209,7 +209,7 @@ async def prove(desk: Desk, user: UserRecord, password: SecretStr) -> LoginRecor
         NotAuthenticatedError: they do not.
         TooManyRequestsError: there were too many attempts.
     """
-    record, checked = await check_password(desk, user.email or "", password)
+    record, checked = await check_password(desk, user.email or "", password, here=True)
     if record is None or record.id != user.id or not checked.is_right:
         raise NotAuthenticatedError("The password is wrong.")
     return record

@@ -50,9 +50,11 @@ async def find(desk: Desk, email: str) -> LoginRecord | None:
 
 
 async def check_password(
-    desk: Desk, email: str, password: SecretStr, device: str | None = None
+    desk: Desk, email: str, password: SecretStr, device: str | None = None, *, here: bool = False
 ) -> tuple[LoginRecord | None, Checked]:
     """Count a guess at an account's password, then look at it; who is not there costs the same.
+
+    Guesses of who is logged in already, or `here`, are counted apart from those of strangers.
 
     Raises:
         TooManyRequestsError: there were too many, and this one was not looked at.
@@ -60,8 +62,8 @@ async def check_password(
     """
     email = email.strip()
     found = await find(desk, email)
-    known = None
-    if found is not None:
+    known = "here" if here else None
+    if found is not None and not here:
         known = devices.recognise(desk.secret.key(DEVICE), found.id, device, desk.clock())
     await count_guess(desk.cache, account_of(email), known)
     checked = await desk.passwords.check(password, None if found is None else found.password_hash)

@@ -133,6 +133,7 @@ class FoundKey:
     id: UUID
     user_id: UUID
     scopes: frozenset[Scope]
+    last_used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

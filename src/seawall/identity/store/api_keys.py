@@ -1,17 +1,17 @@
 """The SQL of API keys."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.identity.schemas import ApiKeyRecord, FoundKey, Scope
 from seawall.identity.tables import ApiKey
 
-_FIND = text("SELECT id, user_id, permissions FROM find_api_key(:key_hash)")
+_FIND = text("SELECT id, user_id, permissions, last_used_at FROM find_api_key(:key_hash)")
 _RECORD = (
     ApiKey.id,
     ApiKey.name,
@@ -21,7 +21,6 @@ _RECORD = (
     ApiKey.expires_at,
     ApiKey.last_used_at,
 )
-_USED_EVERY = timedelta(minutes=5)
 
 
 def _scopes(permissions: dict[str, Any]) -> tuple[Scope, ...]:
@@ -45,7 +44,7 @@ async def find_key(session: AsyncSession, key_hash: bytes) -> FoundKey | None:
     row = (await session.execute(_FIND, {"key_hash": key_hash})).one_or_none()
     if row is None:
         return None
-    return FoundKey(row.id, row.user_id, frozenset(_scopes(row.permissions)))
+    return FoundKey(row.id, row.user_id, frozenset(_scopes(row.permissions)), row.last_used_at)
 
 
 async def add_key(
@@ -80,12 +79,5 @@ async def revoke_key(session: AsyncSession, id_: UUID) -> bool:
 
 
 async def note_use(session: AsyncSession, id_: UUID) -> None:
-    """Note that a key of the bound user is used, every five minutes at most."""
-    await session.execute(
-        update(ApiKey)
-        .where(
-            ApiKey.id == id_,
-            or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _USED_EVERY),
-        )
-        .values(last_used_at=func.now())
-    )
+    """Note that a key of the bound user is used."""
+    await session.execute(update(ApiKey).where(ApiKey.id == id_).values(last_used_at=func.now()))

@@ -1,0 +1,1 @@
+"""The API: what programs and browsers are answered over HTTP."""

@@ -1,0 +1,68 @@
+"""The app: its routes, its edge, and what it opens when it starts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from seawall import __version__
+from seawall.api import health
+from seawall.api.edge import Edge
+from seawall.api.errors import RESPONSES, handle_errors
+from seawall.api.v1 import account, auth
+from seawall.core.settings import load_settings
+from seawall.db.cache import follow, open_cache
+from seawall.db.database import open_database
+from seawall.identity.desk import Desk, open_desk
+
+_ABOUT = (
+    "Portfolios, their risk, and the account of whoever asks. Money is text, times are UTC, lists"
+    " come in pages, and errors are problem details (RFC 9457)."
+)
+
+
+def build_app(desk: Desk | None = None) -> FastAPI:
+    """Make the app; without a desk it opens the installation's own when it starts."""
+    app = FastAPI(
+        title="Seawall",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_open if desk is None else None,
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+    )
+    if desk is not None:
+        app.state.desk = desk
+    v1 = APIRouter(prefix="/api/v1", responses=RESPONSES)
+    for router in (auth.router, account.router):
+        v1.include_router(router)
+    app.include_router(v1)
+    app.include_router(health.router)
+    handle_errors(app)
+    app.add_middleware(Edge)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+@asynccontextmanager
+async def _open(app: FastAPI) -> AsyncIterator[None]:
+    settings = load_settings()
+    async with (
+        open_database(settings) as engine,
+        open_cache(settings, engine) as cache,
+        follow(cache, engine),
+    ):
+        app.state.desk = open_desk(engine, cache, settings)
+        yield
+
+
+def create_app() -> FastAPI:
+    """Make the app of this installation, for whoever serves it."""
+    return build_app()

@@ -1,0 +1,80 @@
+"""How values are written in answers: money as text, undefined figures as null, and ETags."""
+
+import hashlib
+import math
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+
+from seawall.api.errors import PreconditionError
+from seawall.core.money import plain
+from seawall.core.time import as_utc, iso
+
+Money = Annotated[
+    Decimal,
+    PlainSerializer(plain, return_type=str),
+    WithJsonSchema({"type": "string", "format": "decimal", "examples": ["1234.56"]}),
+]
+"""Text, so that no digit is lost."""
+Figure = Annotated[
+    float | None,
+    PlainSerializer(
+        lambda value: value if value is not None and math.isfinite(value) else None,
+        return_type=float | None,
+    ),
+]
+"""A number, or null where it is undefined."""
+Time = Annotated[
+    datetime,
+    AfterValidator(as_utc),
+    PlainSerializer(iso, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]}),
+]
+"""An instant in UTC."""
+
+
+class Body(BaseModel):
+    """What is asked: nothing in it that is not known."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+
+class Told(BaseModel):
+    """What is answered, made of the value of the same fields."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def tag_of(told: Told) -> str:
+    """Return the ETag of what is answered: it changes with any of it."""
+    return f'"{hashlib.sha256(told.model_dump_json().encode()).hexdigest()[:32]}"'
+
+
+def tagged(response: Response, told: Told, known: str | None = None) -> Any:
+    """Answer with an ETag, or with nothing to who has the same already."""
+    tag = tag_of(told)
+    if known is not None and _names(known, tag):
+        return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
+    response.headers["ETag"] = tag
+    response.headers["Cache-Control"] = "private, no-cache"
+    return told
+
+
+def require_match(given: str | None, told: Told) -> None:
+    """Check that what is to be changed is what the caller has seen.
+
+    Raises:
+        PreconditionError: it was changed meanwhile.
+    """
+    if given is not None and not _names(given, tag_of(told)):
+        raise PreconditionError(
+            "This was changed meanwhile.", hint="Read it again, and change that."
+        )
+
+
+def _names(given: str, tag: str) -> bool:
+    named = {each.strip().removeprefix("W/") for each in given.split(",")}
+    return tag in named or "*" in named

@@ -1,0 +1,156 @@
+"""Who asks: told by an access token, an API key, or a browser's cookie with its CSRF token."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from fastapi import Request
+from pydantic import SecretStr
+
+from seawall.api import access
+from seawall.core.errors import ForbiddenError, UnavailableError
+from seawall.core.time import iso
+from seawall.db.cache.keys import SESSION
+from seawall.db.cache.values import CachedSession
+from seawall.identity import api_keys, sessions
+from seawall.identity.desk import Desk
+from seawall.identity.errors import NotAuthenticatedError, TooManyRequestsError
+from seawall.identity.schemas import Client, Scope
+from seawall.identity.tokens import KEY_PREFIX, hash_token
+
+SESSION_COOKIE, DEVICE_COOKIE = "__Host-seawall_session", "__Host-seawall_device"
+CSRF_HEADER = "x-csrf-token"
+REQUESTS_A_MINUTE = {"user": 600, "address": 60}
+NOTED_EVERY = timedelta(minutes=5)
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_ALL = frozenset(Scope)
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what they may do; `session_id` is None for an API key."""
+
+    user_id: UUID
+    kind: Literal["token", "cookie", "key"]
+    scopes: frozenset[Scope]
+    session_id: UUID | None = None
+
+
+def client_of(request: Request, device_name: str | None = None) -> Client:
+    """Say from where somebody asks."""
+    agent = request.headers.get("user-agent")
+    address = request.client.host if request.client else None
+    return Client(
+        address,
+        _printable(agent),
+        _printable(device_name),
+    )
+
+
+def _printable(text: str | None) -> str | None:
+    shown = "".join(each for each in text or "" if each.isprintable())
+    return shown[:_LONGEST] or None
+
+
+async def identify(desk: Desk, request: Request) -> Caller:
+    """Say who asks.
+
+    Raises:
+        NotAuthenticatedError: nobody does who is known.
+        ForbiddenError: a browser's request is not one of its own pages.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        found = await _by_header(desk, token.strip()) if scheme.lower() == "bearer" else None
+    else:
+        found = await _by_cookie(desk, request)
+    if found is None:
+        raise NotAuthenticatedError(
+            "Log in, or send a key that is good.", hint="POST /api/v1/auth/login"
+        )
+    request.scope["user_id"] = str(found.user_id)
+    return found
+
+
+async def _by_header(desk: Desk, token: str) -> Caller | None:
+    if token.startswith(KEY_PREFIX):
+        key = await api_keys.find(desk, SecretStr(token))
+        if key is None:
+            return None
+        if key.last_used_at is None or desk.clock() - key.last_used_at > NOTED_EVERY:
+            await api_keys.note_use(desk, key)
+        return Caller(key.user_id, "key", key.scopes)
+    read = access.read(desk.secret, token)
+    if read is None:
+        return None
+    live = await _find_session(desk, read.session_token)
+    if live is None or live.user_id != read.user_id:
+        return None
+    return Caller(live.user_id, "token", _ALL, live.id)
+
+
+async def _by_cookie(desk: Desk, request: Request) -> Caller | None:
+    token = request.cookies.get(SESSION_COOKIE)
+    if not token:
+        return None
+    live = await _find_session(desk, SecretStr(token))
+    if live is None:
+        return None
+    if request.method not in _SAFE:
+        given = request.headers.get(CSRF_HEADER, "").encode(errors="replace")
+        if not hmac.compare_digest(given, csrf_token(desk, token).encode()):
+            raise ForbiddenError(
+                "The CSRF token is missing, or not this session's.",
+                hint=f"Send it in the header {CSRF_HEADER}; GET /api/v1/auth/csrf tells it.",
+            )
+    return Caller(live.user_id, "cookie", _ALL, live.id)
+
+
+def csrf_token(desk: Desk, session_token: str) -> str:
+    """Return what a browser's pages send with whatever changes something."""
+    key = desk.secret.key("csrf")
+    return hmac.digest(key, session_token.encode(errors="replace"), hashlib.sha256).hex()
+
+
+async def _find_session(desk: Desk, token: SecretStr) -> CachedSession | None:
+    async def load() -> CachedSession | None:
+        found = await sessions.find(desk, token)
+        if found is None:
+            return None
+        return CachedSession(found.id, found.user_id, found.expires_at, found.last_accessed_at)
+
+    return await desk.cache.fetch(SESSION(token_hash=hash_token(token)), load)
+
+
+async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
+    """Count a request of a user or an address, and refuse what is too much.
+
+    When the cache is away nothing is counted, and all goes on: only guesses at passwords, which
+    are counted by themselves, are refused then.
+
+    Raises:
+        TooManyRequestsError: there were too many in this minute.
+    """
+    who, most = _counted(request, caller)
+    try:
+        usage = await desk.cache.hit(who, "api")
+    except UnavailableError:
+        return
+    left = max(0, int((usage.resets_at - desk.clock()).total_seconds()))
+    request.scope["rate_limit"] = (most, max(0, most - usage.count), left)
+    if usage.count > most:
+        raise TooManyRequestsError(
+            f"More than {most} requests a minute. Go on at {iso(usage.resets_at)}.",
+            usage.resets_at,
+        )
+
+
+def _counted(request: Request, caller: Caller | None) -> tuple[str, int]:
+    if caller is not None:
+        return str(caller.user_id), REQUESTS_A_MINUTE["user"]
+    address = request.client.host if request.client else "unknown"
+    return f"address:{address}", REQUESTS_A_MINUTE["address"]

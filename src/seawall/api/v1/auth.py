@@ -1,0 +1,308 @@
+"""Registering, logging in and out, new passwords and addresses, and the second factor."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field, PlainSerializer, SecretStr, StringConstraints
+
+from seawall.api import access
+from seawall.api.bodies import Body, Time, Told
+from seawall.api.callers import DEVICE_COOKIE, SESSION_COOKIE, client_of, csrf_token
+from seawall.api.deps import SECURED, Person, Stranger, TheDesk, ThePerson
+from seawall.core.errors import ConflictError, ForbiddenError, NotFoundError
+from seawall.db.session import transaction
+from seawall.identity import accounts, login, sessions, two_factor
+from seawall.identity.desk import Desk
+from seawall.identity.devices import LIFETIME as DEVICE_LIFETIME
+from seawall.identity.login import Attempt
+from seawall.identity.schemas import OpenedSession, UserRecord
+from seawall.identity.sessions import BROWSER_LIFETIME
+from seawall.identity.store import sessions as store
+from seawall.identity.store import users
+
+router = APIRouter(prefix="/auth", tags=["auth"])
+
+Email = Annotated[str, StringConstraints(max_length=255), Field(examples=["ada@example.com"])]
+Password = Annotated[SecretStr, Field(max_length=1024, examples=["correct horse battery staple"])]
+Token = Annotated[SecretStr, Field(max_length=1024)]
+Shown = Annotated[SecretStr, PlainSerializer(lambda it: it.get_secret_value(), return_type=str)]
+
+
+class Credentials(Body):
+    """An address with a password."""
+
+    email: Email
+    password: Password
+
+
+class Login(Credentials):
+    """What lets somebody in."""
+
+    code: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None, description="Of the second factor, or a recovery code.", examples=["123456"]
+    )
+    device: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None, description="What an earlier login made this device known by."
+    )
+    device_name: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        default=None, examples=["laptop"]
+    )
+
+
+class Tokens(Told):
+    """An access token, and what to get the next one with."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a kind of token
+    expires_at: Time
+    refresh_token: Shown
+    refresh_expires_at: Time
+    device: str | None = Field(
+        default=None, description="Makes this device known: send it with the next login."
+    )
+
+
+class BrowserSession(Told):
+    """A session in a cookie, and what its pages send in `X-CSRF-Token`."""
+
+    csrf_token: str
+    expires_at: Time | None = None
+
+
+def _tokens(desk: Desk, opened: OpenedSession, device: str | None = None) -> Tokens:
+    assert opened.refresh_token is not None  # noqa: S101 - a program's session has one
+    assert opened.refresh_expires_at is not None  # noqa: S101 - and its end
+    return Tokens(
+        access_token=access.issue(desk.secret, opened),
+        expires_at=opened.expires_at,
+        refresh_token=opened.refresh_token,
+        refresh_expires_at=opened.refresh_expires_at,
+        device=device,
+    )
+
+
+@router.post("/register", status_code=202, operation_id="register", dependencies=[Stranger])
+async def register(desk: TheDesk, body: Credentials) -> None:
+    """Register; what comes of it is told by mail alone."""
+    await accounts.register(desk, body.email, body.password)
+
+
+class Verification(Body):
+    """The token of a mail, with the password that was chosen."""
+
+    token: Token
+    password: Password
+
+
+@router.post("/verify-email", status_code=204, operation_id="verifyEmail", dependencies=[Stranger])
+async def verify_email(desk: TheDesk, body: Verification) -> None:
+    """Confirm the address of an account."""
+    await accounts.verify_email(desk, body.token, body.password)
+
+
+@router.post("/login", operation_id="logIn", dependencies=[Stranger])
+async def log_in(desk: TheDesk, request: Request, body: Login) -> Tokens:
+    """Log a program in."""
+    client = client_of(request, body.device_name)
+    found = await login.log_in(
+        desk, Attempt(body.email, body.password, client, body.code, body.device)
+    )
+    return _tokens(desk, found.session, found.device)
+
+
+class Refresh(Body):
+    """A refresh token."""
+
+    refresh_token: Token
+
+
+@router.post("/refresh", operation_id="refresh", dependencies=[Stranger])
+async def refresh(desk: TheDesk, request: Request, body: Refresh) -> Tokens:
+    """Use up a refresh token, for an access token and the next one."""
+    return _tokens(desk, await sessions.refresh(desk, body.refresh_token, client_of(request)))
+
+
+@router.post("/browser/login", operation_id="logInBrowser", dependencies=[Stranger])
+async def log_in_browser(
+    desk: TheDesk, request: Request, response: Response, body: Login
+) -> BrowserSession:
+    """Log a browser in, with cookies that no script reads."""
+    device = body.device or request.cookies.get(DEVICE_COOKIE)
+    client = client_of(request, body.device_name)
+    attempt = Attempt(body.email, body.password, client, body.code, device, refreshable=False)
+    found = await login.log_in(desk, attempt)
+    token = found.session.token.get_secret_value()
+    for name, value, lifetime in (
+        (SESSION_COOKIE, token, BROWSER_LIFETIME),
+        (DEVICE_COOKIE, found.device, DEVICE_LIFETIME),
+    ):
+        response.set_cookie(
+            name,
+            value,
+            max_age=int(lifetime.total_seconds()),
+            path="/",
+            secure=True,
+            httponly=True,
+            samesite="lax",
+        )
+    return BrowserSession(csrf_token=csrf_token(desk, token), expires_at=found.session.expires_at)
+
+
+@router.get("/csrf", operation_id="getCsrfToken", dependencies=SECURED)
+async def get_csrf_token(desk: TheDesk, request: Request, caller: ThePerson) -> BrowserSession:
+    """Tell a browser's pages their CSRF token."""
+    if caller.kind != "cookie":
+        raise ForbiddenError("Only a browser's session has a CSRF token.")
+    return BrowserSession(csrf_token=csrf_token(desk, request.cookies[SESSION_COOKIE]))
+
+
+@router.post("/logout", status_code=204, operation_id="logOut", dependencies=SECURED)
+async def log_out(bound: Person, request: Request, response: Response) -> None:
+    """End this session."""
+    assert bound.caller.session_id is not None  # noqa: S101 - a person has one
+    family = await store.find_family(bound.session, bound.caller.session_id)
+    if family is None:
+        raise NotFoundError("There is no such session.")
+    await sessions.log_out(bound.session, family, client_of(request))
+    response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+
+
+class Ended(Told):
+    """How many sessions ended."""
+
+    ended: int
+
+
+@router.post("/logout-everywhere", operation_id="logOutEverywhere", dependencies=SECURED)
+async def log_out_everywhere(bound: Person, request: Request) -> Ended:
+    """End all sessions, this one too."""
+    ended = await sessions.log_out_everywhere(bound.session, client_of(request))
+    return Ended(ended=ended)
+
+
+class Address(Body):
+    """An address."""
+
+    email: Email
+
+
+@router.post(
+    "/forgot-password", status_code=202, operation_id="forgotPassword", dependencies=[Stranger]
+)
+async def forgot_password(desk: TheDesk, body: Address) -> None:
+    """Have a token mailed to choose a new password with, if the address has an account."""
+    await accounts.request_reset(desk, body.email)
+
+
+@router.post(
+    "/reset-password", status_code=204, operation_id="resetPassword", dependencies=[Stranger]
+)
+async def reset_password(desk: TheDesk, body: Verification) -> None:
+    """Choose a new password; all sessions end."""
+    await accounts.reset_password(desk, body.token, body.password)
+
+
+class PasswordChange(Body):
+    """The password, and the one to have instead."""
+
+    password: Password
+    new_password: Password
+
+
+async def _user(desk: Desk, caller: ThePerson) -> UserRecord:
+    async with transaction(desk.engine, caller.user_id) as session:
+        found = await users.find_user(session)
+    if found is None:
+        raise NotFoundError("There is no such user.")
+    return found
+
+
+@router.post(
+    "/change-password", status_code=204, operation_id="changePassword", dependencies=SECURED
+)
+async def change_password(desk: TheDesk, caller: ThePerson, body: PasswordChange) -> None:
+    """Change the password; all other sessions end."""
+    user = await _user(desk, caller)
+    assert caller.session_id is not None  # noqa: S101 - a person has one
+    async with transaction(desk.engine, caller.user_id) as session:
+        family = await store.find_family(session, caller.session_id)
+    await accounts.change_password(desk, user, body.password, body.new_password, family)
+
+
+@router.post("/change-email", status_code=202, operation_id="changeEmail", dependencies=SECURED)
+async def change_email(desk: TheDesk, caller: ThePerson, body: Credentials) -> None:
+    """Have a token mailed to the address that the account is to have."""
+    user = await _user(desk, caller)
+    await accounts.request_email_change(desk, user, body.password, body.email)
+
+
+class OneToken(Body):
+    """The token of a mail."""
+
+    token: Token
+
+
+@router.post(
+    "/confirm-email", status_code=204, operation_id="confirmEmail", dependencies=[Stranger]
+)
+async def confirm_email(desk: TheDesk, body: OneToken) -> None:
+    """Give the account the address that the token was mailed to."""
+    await accounts.confirm_email_change(desk, body.token)
+
+
+class Proof(Body):
+    """The password, to show that it is the user who asks."""
+
+    password: Password
+
+
+class Enrolment(Told):
+    """What an authenticator app is told, once."""
+
+    secret: Shown
+    uri: Shown = Field(description="What the QR code holds.")
+
+
+class Code(Body):
+    """A code of the second factor."""
+
+    code: Annotated[str, StringConstraints(max_length=64)] = Field(examples=["123456"])
+
+
+class RecoveryCodes(Told):
+    """What replaces the device once each, told once."""
+
+    recovery_codes: list[Shown]
+
+
+@router.post("/two-factor", operation_id="beginTwoFactor", dependencies=SECURED)
+async def begin_two_factor(desk: TheDesk, caller: ThePerson, body: Proof) -> Enrolment:
+    """Begin with a second factor, which is on once a code of it is confirmed."""
+    await accounts.prove(desk, await _user(desk, caller), body.password)
+    async with transaction(desk.engine, caller.user_id) as session:
+        return Enrolment.model_validate(await two_factor.begin(desk, session, caller.user_id))
+
+
+@router.post("/two-factor/confirm", operation_id="confirmTwoFactor", dependencies=SECURED)
+async def confirm_two_factor(desk: TheDesk, bound: Person, body: Code) -> RecoveryCodes:
+    """Turn the second factor on."""
+    codes = await two_factor.confirm(desk, bound.session, bound.caller.user_id, body.code)
+    return RecoveryCodes(recovery_codes=codes)
+
+
+class Disarm(Proof, Code):
+    """The password and a code."""
+
+
+@router.post(
+    "/two-factor/disable", status_code=204, operation_id="disableTwoFactor", dependencies=SECURED
+)
+async def disable_two_factor(desk: TheDesk, caller: ThePerson, body: Disarm) -> None:
+    """Turn the second factor off."""
+    await accounts.prove(desk, await _user(desk, caller), body.password)
+    async with transaction(desk.engine, caller.user_id) as session:
+        right = await two_factor.check(desk, session, caller.user_id, body.code)
+        if right:
+            await two_factor.turn_off(session)
+    if not right:
+        raise ConflictError("The code is wrong, or the second factor is off.")

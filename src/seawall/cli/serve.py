@@ -1,0 +1,140 @@
+"""`seawall serve`: the API over HTTP, for this machine alone unless it is made safe for others."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from seawall.core.settings import Settings
+
+APP = "seawall.api.app:create_app"
+"""The API stands beside the command line, and is named for whoever starts it."""
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes.")] = 1,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TLS certificate with its chain (PEM).")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key (PEM).")] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Listen to others without TLS, as behind a proxy."),
+    ] = False,
+    grace: Annotated[int, typer.Option(min=0, help="Seconds that requests may end in.")] = 10,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say whether it could serve so, and stop.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print exactly one JSON document to standard output.")
+    ] = False,
+) -> None:
+    """Serve the API until stopped.
+
+    Ctrl-C or SIGTERM ends it once the requests under way are answered. An address that others can
+    reach needs a certificate, or --insecure, and SEAWALL_API__SECRET. Several processes need
+    SEAWALL_CACHE__URL, to count together.
+    """
+    from seawall.cli.output import print_json
+    from seawall.core.settings import load_settings
+
+    settings = load_settings()
+    _require_pair(certificate, key)
+    if not _is_local(host):
+        _require_safe(settings, host, has_tls=certificate is not None, insecure=insecure)
+    if workers > 1:
+        _require_shared_cache(settings, workers)
+    scheme = "http" if certificate is None else "https"
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    if as_json:
+        print_json({"address": address, "workers": workers})
+    else:
+        typer.echo(f"Serving {address}/api/v1 with {workers} process(es). Stop with Ctrl-C.")
+    if check:
+        return
+    _prepare(settings)
+    _run(host, port, workers, grace, (certificate, key))
+
+
+def _run(
+    host: str, port: int, workers: int, grace: int, tls: tuple[Path | None, Path | None]
+) -> None:
+    import uvicorn
+
+    certificate, key = tls
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        # Who asks is who is connected: a header can say anything.
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=grace,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+
+
+def _prepare(settings: "Settings") -> None:
+    """Bring the database up and up to date, and make the secret, before any process needs it."""
+    from seawall.cli.session import run
+    from seawall.core.signing import read_secret
+    from seawall.db.database import make_ready
+
+    read_secret(settings)
+    run(make_ready(settings))
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _require_pair(certificate: Path | None, key: Path | None) -> None:
+    from seawall.core.errors import InvalidError
+
+    if (certificate is None) != (key is None):
+        raise InvalidError("TLS needs both --certificate and --key.")
+    for each in (certificate, key):
+        if each is not None and not os.access(each, os.R_OK):
+            raise InvalidError(f"{each} cannot be read.")
+
+
+def _require_safe(settings: "Settings", host: str, *, has_tls: bool, insecure: bool) -> None:
+    from seawall.core.errors import ForbiddenError
+
+    if settings.api.secret is None:
+        raise ForbiddenError(
+            f"{host} can be reached by others, and SEAWALL_API__SECRET is not set.",
+            hint="Set it to 32 random characters or more, and keep it: openssl rand -hex 32",
+        )
+    if not (has_tls or insecure):
+        raise ForbiddenError(
+            f"{host} can be reached by others, and passwords would pass without TLS.",
+            hint="Give --certificate and --key, or --insecure behind a proxy that has TLS.",
+        )
+
+
+def _require_shared_cache(settings: "Settings", workers: int) -> None:
+    from seawall.core.errors import InvalidError
+
+    if settings.cache.url is None:
+        raise InvalidError(
+            f"{workers} processes would each count guesses at passwords for themselves.",
+            hint="Set SEAWALL_CACHE__URL, or serve with one.",
+        )

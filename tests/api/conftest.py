@@ -1,0 +1,110 @@
+"""The app on a database of the test's own, asked in this process as over HTTPS."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient, Response
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from seawall.api.app import build_app
+from seawall.core.keys import KeyStore
+from seawall.core.settings import Settings
+from seawall.core.signing import read_secret
+from seawall.db.cache import Cache
+from seawall.db.cache.connect import connect
+from seawall.db.vault import Vault
+from seawall.identity import accounts, login
+from seawall.identity.desk import Desk
+from seawall.identity.evenly import evenly
+from seawall.identity.mail import list_outbox
+from seawall.identity.operators import NewUser, create_user
+from seawall.identity.passwords import Passwords
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
+COUNTED_AT = datetime(2024, 5, 6, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def desk(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Desk]:
+    """A desk that hashes quickly, and whose counts do not run into the next window."""
+    settings = Settings(home=tmp_path / "home")
+    cache = Cache(await connect(settings), f"test:{uuid4().hex}", clock=lambda: COUNTED_AT)
+    yield Desk(
+        engine,
+        cache,
+        Vault(KeyStore(settings)),
+        settings,
+        read_secret(settings),
+        Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)),
+    )
+    await cache.close()
+
+
+class Web:
+    """The app, and who asks it."""
+
+    password = PASSWORD
+
+    def __init__(self, app: FastAPI, desk: Desk) -> None:
+        self.app, self.desk = app, desk
+
+    def client(self, token: str | None = None) -> AsyncClient:
+        """Somebody with cookies of their own, and maybe a token."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        transport = ASGITransport(self.app, raise_app_exceptions=False)
+        return AsyncClient(transport=transport, base_url="https://test", headers=headers)
+
+    async def user(self, email: str) -> Any:
+        """A user who may log in."""
+        return await create_user(self.desk, NewUser(email, password=SecretStr(PASSWORD)))
+
+    async def log_in(self, email: str, client: AsyncClient | None = None, **more: Any) -> Any:
+        """The tokens of a login."""
+        given = {"email": email, "password": PASSWORD} | more
+        found = await (client or self.client()).post("/api/v1/auth/login", json=given)
+        assert found.status_code == 200, found.text
+        return found.json()
+
+    async def known(self, email: str) -> AsyncClient:
+        """A user who is made and logged in."""
+        await self.user(email)
+        return self.client((await self.log_in(email))["access_token"])
+
+    async def token(self, email: str) -> str:
+        """The token in the newest mail to a user."""
+        found = await login.find(self.desk, email)
+        assert found is not None
+        newest, *_ = await list_outbox(self.desk.engine, self.desk.vault, found.id, 1)
+        assert newest.body is not None
+        (token,) = re.findall(r"^[\w-]{43}$", newest.body.get_secret_value(), re.MULTILINE)
+        return str(token)
+
+
+def problem(found: Response, status: int, slug: str) -> Any:
+    """Check that an answer is a problem; return it."""
+    assert found.status_code == status, found.text
+    assert found.headers["content-type"] == "application/problem+json"
+    told = found.json()
+    assert (told["status"], told["type"]) == (status, f"/problems/{slug}")
+    assert told["instance"] == found.headers["x-request-id"]
+    return told
+
+
+@pytest.fixture(name="problem")
+def _problem() -> Any:
+    return problem
+
+
+@pytest.fixture
+def web(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Web:
+    """The app; answers that take equally long take no time at all."""
+    monkeypatch.setattr(accounts, "evenly", lambda: evenly(0))
+    return Web(build_app(desk), desk)

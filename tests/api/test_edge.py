@@ -1,0 +1,177 @@
+"""Every answer has its headers, every error is a problem, and too much is refused."""
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from seawall.api import callers
+from seawall.api.app import build_app
+from seawall.api.deps import desk_of
+from seawall.core.settings import ApiSettings, CacheSettings, Settings
+from seawall.db.cache import open_cache
+
+Web = Any  # what the fixture is
+ADA = "ada@example.com"
+
+
+async def test_every_answer_is_guarded(web: Web) -> None:
+    client = web.client()
+    for path in ("/healthz", "/api/v1/profile", "/nothing", "/api/v1/openapi.json"):
+        headers = (await client.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store"
+        assert headers["strict-transport-security"]
+        assert "access-control-allow-origin" not in headers
+        assert len(headers["x-request-id"]) == 32
+    given = await client.get("/healthz", headers={"X-Request-ID": "mine-12345"})
+    assert given.headers["x-request-id"] == "mine-12345"
+    strange = await client.get("/healthz", headers={"X-Request-ID": "<script>alert(1)"})
+    assert len(strange.headers["x-request-id"]) == 32
+
+
+async def test_other_origins_are_told_nothing(web: Web) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    found = await web.client().options("/api/v1/auth/login", headers=asked)
+    assert "access-control-allow-origin" not in found.headers
+
+
+async def test_what_is_not_there_is_a_problem(web: Web, problem: Any) -> None:
+    client = web.client()
+    problem(await client.get("/nothing"), 404, "not-found")
+    problem(await client.get("/docs"), 404, "not-found")
+    wrong = await client.get("/api/v1/auth/login")
+    assert wrong.headers["content-type"] == "application/problem+json"
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+
+
+async def test_too_much_is_refused_however_it_comes(web: Web, problem: Any) -> None:
+    much = b"x" * ((1 << 20) + 1)
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield much[: 1 << 19]
+
+    client = web.client()
+    headers = {"Content-Type": "application/json"}
+    for content in (much, in_parts()):
+        found = await client.post("/api/v1/auth/login", content=content, headers=headers)
+        problem(found, 413, "too-large")
+    lied = headers | {"Content-Length": "many"}
+    problem(await client.post("/api/v1/auth/login", content=b"{}", headers=lied), 413, "too-large")
+
+
+async def test_a_bug_is_told_without_what_it_was(
+    web: Web, problem: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("canary-1234")
+
+    web.app.dependency_overrides[desk_of] = broken
+    found = await web.client().get("/api/v1/profile")
+    problem(found, 500, "bug")
+    assert "canary" not in found.text
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert found.json()["instance"] in caplog.text
+    assert "canary-1234" in caplog.text
+
+
+async def test_requests_are_counted_and_the_rest_is_told(
+    web: Web, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await web.known(ADA)
+    monkeypatch.setitem(callers.REQUESTS_A_MINUTE, "user", 3)
+    seen = []
+    for _ in range(4):
+        found = await client.get("/api/v1/profile")
+        headers = found.headers
+        seen.append((found.status_code, headers["ratelimit-limit"], headers["ratelimit-remaining"]))
+    assert seen == [(200, "3", "2"), (200, "3", "1"), (200, "3", "0"), (429, "3", "0")]
+    problem(await client.get("/api/v1/settings"), 429, "too-many-requests")
+    # Another user has a count of their own.
+    other = await web.known("bob@example.com")
+    assert (await other.get("/api/v1/profile")).status_code == 200
+
+
+async def test_strangers_are_counted_by_address(
+    web: Web, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(callers.REQUESTS_A_MINUTE, "address", 2)
+    asked = {"email": "nobody@example.com"}
+    for _ in range(2):
+        found = await web.client().post("/api/v1/auth/forgot-password", json=asked)
+        assert found.status_code == 202
+    found = await web.client().post("/api/v1/auth/forgot-password", json=asked)
+    problem(found, 429, "too-many-requests")
+
+
+async def test_without_a_cache_reads_go_on_and_nobody_logs_in(web: Web, problem: Any) -> None:
+    client = await web.known(ADA)
+    settings = Settings(cache=CacheSettings(url=SecretStr("redis://127.0.0.1:1/0")))
+    async with open_cache(settings, web.desk.engine) as dead:
+        web.app.state.desk = replace(web.desk, cache=dead)
+        assert (await client.get("/api/v1/profile")).status_code == 200
+        given = {"email": ADA, "password": web.password}
+        found = await client.post("/api/v1/auth/login", json=given)
+        problem(found, 503, "unavailable")
+        assert found.headers["retry-after"] == "1"
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]["cache"]) == (200, "unavailable")
+
+
+async def test_health_is_told(web: Web) -> None:
+    client = web.client()
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    ready = await client.get("/readyz")
+    assert ready.json() == {"status": "ok", "checks": {"database": "ok", "cache": "ok"}}
+
+
+async def test_counts_are_for_this_machine_or_who_has_the_token(web: Web, problem: Any) -> None:
+    client = web.client()
+    await client.get("/api/v1/profile")
+    found = await client.get("/metrics")
+    assert 'operation="getProfile",status="401"' in found.text
+    passed_on = {"X-Forwarded-For": "192.0.2.1"}
+    problem(await client.get("/metrics", headers=passed_on), 404, "not-found")
+    api = ApiSettings(metrics_token=SecretStr("a token for metrics"))
+    settings = web.desk.settings.model_copy(update={"api": api})
+    web.app.state.desk = replace(web.desk, settings=settings)
+    problem(await client.get("/metrics"), 404, "not-found")
+    given = {"Authorization": "Bearer a token for metrics"}
+    assert (await client.get("/metrics", headers=given)).status_code == 200
+
+
+async def test_the_log_has_a_line_for_each_request_and_no_secret(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await web.known(ADA)
+    caplog.set_level(logging.INFO, "seawall.access")
+    await client.get("/api/v1/profile?token=canary")
+    (line,) = [each.message for each in caplog.records if each.name == "seawall.access"]
+    told = orjson.loads(line)
+    assert (told["operation"], told["status"]) == ("getProfile", 200)
+    assert told["user"]
+    assert "canary" not in caplog.text
+
+
+def test_the_schema_names_and_describes_every_operation() -> None:
+    schema = build_app().openapi()
+    assert schema["openapi"].startswith("3.1")
+    operations = [
+        (path, method, each)
+        for path, methods in schema["paths"].items()
+        for method, each in methods.items()
+    ]
+    names = [each["operationId"] for _, _, each in operations]
+    assert len(set(names)) == len(names) >= 20
+    for path, method, each in operations:
+        assert each["summary"], (path, method)
+        assert each["description"], (path, method)
+        assert each["tags"], (path, method)
+        assert each["responses"]["4XX"], (path, method)

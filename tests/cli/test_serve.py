@@ -1,0 +1,87 @@
+"""`seawall serve` refuses what is unsafe, and stops when the requests under way are answered."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import httpx
+import pytest
+
+Cli = Callable[..., Any]
+SECRET = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost", "::1"])
+def test_this_machine_alone_is_safe(cli: Cli, host: str) -> None:
+    done = cli("serve", "--check", "--host", host)
+    assert done.code == 0
+    assert "Serving http://" in done.out
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])  # noqa: S104 - refused
+def test_an_address_of_others_needs_a_secret_and_tls_or_a_word(
+    cli: Cli, host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = ("serve", "--check", "--host", host)
+    done = cli(*asked, "--insecure")
+    assert (done.code, "SEAWALL_API__SECRET" in done.err) == (6, True)
+    monkeypatch.setenv("SEAWALL_API__SECRET", SECRET)
+    done = cli(*asked)
+    assert (done.code, "without TLS" in done.err) == (6, True)
+    assert SECRET not in done.err
+    assert cli(*asked, "--insecure").code == 0
+    for name in ("certificate", "key"):
+        (tmp_path / name).touch()
+    half = ("--certificate", tmp_path / "certificate")
+    assert cli(*asked, *half).code == 4
+    assert cli(*asked, *half, "--key", tmp_path / "missing").code == 4
+    assert "https://" in cli(*asked, *half, "--key", tmp_path / "key").out
+
+
+def test_a_short_secret_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEAWALL_API__SECRET", "short")
+    done = cli("serve", "--check")
+    assert (done.code, "short" in done.err) == (4, False)
+
+
+def test_processes_have_to_count_together(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli("serve", "--check", "--workers", "2").code == 4
+    monkeypatch.setenv("SEAWALL_CACHE__URL", "redis://127.0.0.1:1/0")
+    assert cli("serve", "--check", "--workers", "2").code == 0
+
+
+def test_it_serves_until_it_is_told_to_stop(cli: Cli) -> None:
+    assert cli("user", "create", "ada@example.com", "--invite").code == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "seawall.cli.app", "serve", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            until = monotonic() + 60
+            while not _answers(address):
+                assert server.poll() is None, server.communicate()
+                assert monotonic() < until
+                sleep(0.2)
+            assert httpx.get(f"{address}/readyz").json()["status"] == "ok"
+            found = httpx.get(f"{address}/api/v1/profile")
+            assert found.status_code == 401
+            assert "server" not in found.headers
+            assert httpx.get(f"{address}/api/v1/openapi.json").json()["openapi"] >= "3.1"
+        finally:
+            server.send_signal(signal.SIGTERM)
+            _, errors = server.communicate(timeout=30)
+    assert b"Traceback" not in errors
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/healthz", timeout=1).status_code == 200
+    except httpx.TransportError:
+        return False
