@@ -18,6 +18,7 @@ MODULES = {
     "import-1m": "import_1m",
     "ingest-with-policies": "ageing",
     "monte-carlo": "monte_carlo",
+    "optimise": "optimise",
     "query-targets": "query_targets",
     "risk-batch-100k": "risk_batch_100k",
     "risk-batch-rows": "risk_batch_rows",

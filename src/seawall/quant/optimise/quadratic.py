@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -13,6 +14,20 @@ _VIOLATED = 1e-11
 _DEPENDENT = 1e-22
 _STEPS = 50
 """Steps allowed for each variable and constraint, many times what is needed."""
+
+
+_solve = partial(solve_triangular, check_finite=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What is to be fulfilled, and how: the Cholesky factor of H, and the normals turned by it."""
+
+    factor: FloatArray
+    normals: FloatArray
+    turned: FloatArray
+    least: FloatArray
+    equalities: int
 
 
 @dataclass(slots=True)
@@ -42,42 +57,37 @@ def solve_quadratic(
         factor = np.asarray(np.linalg.cholesky(hessian / scale), dtype=np.float64)
     except np.linalg.LinAlgError as error:
         raise InvalidError("The covariance is singular.") from error
+    turned = solve_triangular(factor, normals.T, lower=True)
+    problem = _Problem(factor, normals, turned, least, equalities)
     state = _State(np.zeros(len(hessian)))
     for _ in range(_STEPS * (len(hessian) + len(normals))):
-        chosen = _violated(state, equalities, normals, least)
+        chosen = _violated(state, problem)
         if chosen is None:
-            return _polish(state, factor, normals, least)
-        _add(state, chosen, factor, equalities, (normals, least))
+            return _polish(state, problem)
+        _add(state, chosen, problem)
     raise InvalidError("The covariance is too ill-conditioned for its least variance to be found.")
 
 
-def _violated(state: _State, equalities: int, normals: FloatArray, least: FloatArray) -> int | None:
+def _violated(state: _State, problem: _Problem) -> int | None:
     """Choose an equality that is not active yet, or the inequality that is violated most."""
-    for each in range(equalities):
+    for each in range(problem.equalities):
         if each not in state.active:
             return each
-    slack = normals @ state.point - least
+    slack = problem.normals @ state.point - problem.least
     slack[state.active] = math.inf
     worst = int(np.argmin(slack))
     return worst if slack[worst] < -_VIOLATED else None
 
 
-def _add(
-    state: _State,
-    chosen: int,
-    factor: FloatArray,
-    equalities: int,
-    rows: tuple[FloatArray, FloatArray],
-) -> None:
+def _add(state: _State, chosen: int, problem: _Problem) -> None:
     """Make a constraint active, dropping those that stand in the way."""
-    normals, least = rows
-    normal, weight = normals[chosen], 0.0
+    normal, weight = problem.normals[chosen], 0.0
     while True:
-        primal, dual = _directions(state, normal, factor, normals)
+        primal, dual = _directions(state, chosen, problem)
         gain = float(primal @ normal)
-        gap = float(least[chosen] - normal @ state.point)
+        gap = float(problem.least[chosen] - normal @ state.point)
         full = gap / gain if gain > _DEPENDENT * float(normal @ normal) else math.inf
-        partial, leaving = _longest(state, dual, equalities, math.copysign(1.0, full))
+        partial, leaving = _longest(state, dual, problem.equalities, math.copysign(1.0, full))
         step = math.copysign(min(abs(full), partial), full)
         if math.isinf(step):
             raise InvalidError("No weights keep to all limits at once.")
@@ -94,20 +104,17 @@ def _add(
         del state.active[leaving], state.multipliers[leaving]
 
 
-def _directions(
-    state: _State, normal: FloatArray, factor: FloatArray, normals: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _directions(state: _State, chosen: int, problem: _Problem) -> tuple[FloatArray, FloatArray]:
     """Return the primal step towards a constraint and how the active multipliers change."""
-    towards = solve_triangular(factor, normal, lower=True)
+    factor, towards = problem.factor, problem.turned[:, chosen]
     if not state.active:
-        return solve_triangular(factor, towards, lower=True, trans="T"), np.empty(0)
-    active = solve_triangular(factor, normals[state.active].T, lower=True)
-    basis, triangle = np.linalg.qr(active)
+        return _solve(factor, towards, lower=True, trans="T"), np.empty(0)
+    basis, triangle = np.linalg.qr(problem.turned[:, state.active])
     along = basis.T @ towards
     rest = towards - basis @ along
     # Once more, for what is left of the basis by rounding.
     rest -= basis @ (basis.T @ rest)
-    return solve_triangular(factor, rest, lower=True, trans="T"), solve_triangular(triangle, along)
+    return _solve(factor, rest, lower=True, trans="T"), _solve(triangle, along)
 
 
 def _longest(state: _State, dual: FloatArray, equalities: int, sign: float) -> tuple[float, int]:
@@ -120,12 +127,9 @@ def _longest(state: _State, dual: FloatArray, equalities: int, sign: float) -> t
     return longest, leaving
 
 
-def _polish(
-    state: _State, factor: FloatArray, normals: FloatArray, least: FloatArray
-) -> FloatArray:
+def _polish(state: _State, problem: _Problem) -> FloatArray:
     """Solve again on the active constraints alone, without the rounding of the way there."""
-    active = solve_triangular(factor, normals[state.active].T, lower=True)
-    basis, triangle = np.linalg.qr(active)
-    nearest = basis @ solve_triangular(triangle, least[state.active], trans="T")
-    point: FloatArray = solve_triangular(factor, nearest, lower=True, trans="T")
+    basis, triangle = np.linalg.qr(problem.turned[:, state.active])
+    nearest = basis @ _solve(triangle, problem.least[state.active], trans="T")
+    point: FloatArray = _solve(problem.factor, nearest, lower=True, trans="T")
     return point
