@@ -10,7 +10,7 @@ from seawall import __version__
 from seawall.api import health
 from seawall.api.edge import Edge
 from seawall.api.errors import RESPONSES, handle_errors
-from seawall.api.v1 import account, auth
+from seawall.api.v1 import account, auth, portfolios, risk
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
 from seawall.db.database import open_database
@@ -38,7 +38,7 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     if desk is not None:
         app.state.desk = desk
     v1 = APIRouter(prefix="/api/v1", responses=RESPONSES)
-    for router in (auth.router, account.router):
+    for router in (auth.router, account.router, portfolios.router, risk.router):
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(health.router)

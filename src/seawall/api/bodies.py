@@ -27,9 +27,19 @@ Figure = Annotated[
     ),
 ]
 """A number, or null where it is undefined."""
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return as_utc(moment)
+    except OverflowError:
+        raise ValueError("This instant is before all years, or after them.") from None
+
+
+Utc = Annotated[datetime, AfterValidator(_in_utc)]
+"""An instant that is asked for, in whatever offset."""
 Time = Annotated[
-    datetime,
-    AfterValidator(as_utc),
+    Utc,
     PlainSerializer(iso, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]}),
 ]

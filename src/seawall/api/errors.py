@@ -105,7 +105,15 @@ def answer(request_id: str, error: SeawallError) -> Response:
         # What the database or the cache said of it is for the log.
         _log.warning("%s: %s", request_id, error)
         detail, hint = _TITLES[slug], ""
-    return problem(request_id, status, slug, detail, headers=headers, hint=hint or None)
+    return problem(
+        request_id,
+        status,
+        slug,
+        detail,
+        headers=headers,
+        hint=hint or None,
+        errors=error.details.get("errors"),
+    )
 
 
 def request_id_of(request: Request) -> str:

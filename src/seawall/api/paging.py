@@ -4,7 +4,9 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 import orjson
 from fastapi import Depends, Query
@@ -12,6 +14,7 @@ from pydantic import Field
 
 from seawall.api.bodies import Told
 from seawall.core.errors import InvalidError
+from seawall.core.time import from_micros
 
 T = TypeVar("T")
 MOST = 200
@@ -24,6 +27,16 @@ class Asked:
     limit: int
     after: tuple[Any, ...] | None
     total: bool
+
+    def place(self, length: int) -> tuple[Any, ...]:
+        """Return where the page begins, of so many values.
+
+        Raises:
+            InvalidError: the cursor is of another list.
+        """
+        if self.after is None or len(self.after) != length:
+            raise wrong_cursor()
+        return self.after
 
 
 def _read(
@@ -74,6 +87,30 @@ def read_cursor(cursor: str) -> tuple[Any, ...]:
 def wrong_cursor() -> InvalidError:
     """Return the error of a cursor that is none."""
     return InvalidError("This is not a cursor.", hint="Begin without one.")
+
+
+def read_time(value: Any) -> datetime:
+    """Read an instant of a cursor.
+
+    Raises:
+        InvalidError: it is none.
+    """
+    try:
+        return from_micros(int(value))
+    except (ValueError, OverflowError):
+        raise wrong_cursor() from None
+
+
+def read_id(value: Any) -> UUID:
+    """Read an id of a cursor.
+
+    Raises:
+        InvalidError: it is none.
+    """
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise wrong_cursor() from None
 
 
 def cut(rows: Sequence[T], limit: int) -> tuple[list[T], bool]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, cast, func, select
+from sqlalchemy import Row, cast, func, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -172,6 +172,22 @@ async def list_reports(session: AsyncSession, portfolio_id: UUID, limit: int) ->
         .limit(limit)
     )
     return [_report(row) for row in rows]
+
+
+async def page_reports(
+    session: AsyncSession,
+    portfolio_id: UUID,
+    limit: int,
+    before: tuple[datetime, datetime, UUID] | None,
+) -> list[RiskReport]:
+    """Return kept reports, the newest first; those after one that is named by its times and id."""
+    kept = PortfolioRiskMetrics
+    place = tuple_(kept.time, kept.known_at, kept.id)
+    query = _REPORTS.where(PortfolioRiskMetrics.portfolio_id == portfolio_id)
+    if before is not None:
+        query = query.where(place < before)
+    order = (kept.time.desc(), kept.known_at.desc(), kept.id.desc())
+    return [_report(row) for row in await session.execute(query.order_by(*order).limit(limit))]
 
 
 def _question(kept: PortfolioRiskMetrics) -> RiskQuestion:

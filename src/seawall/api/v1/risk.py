@@ -1,0 +1,171 @@
+"""Risk: what was measured of a portfolio, and what the figures mean."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from seawall.api.bodies import Figure, Money, Time, Told
+from seawall.api.deps import SECURED, IdempotencyKey, Manager, Reader
+from seawall.api.once import Asked, once
+from seawall.api.paging import Page, Paged, cut, read_id, read_time, write_cursor
+from seawall.api.v1.portfolios import find
+from seawall.core.errors import NotFoundError
+from seawall.core.time import to_micros
+from seawall.jobs.defer import defer
+from seawall.quant.metrics.metric import Direction, Unit
+from seawall.quant.metrics.registry import REGISTRY
+from seawall.risk import store
+from seawall.risk.schemas import RiskReport
+
+router = APIRouter(tags=["risk"], dependencies=SECURED)
+REPORT = "risk.report_portfolio"
+"""The worker's job, named as jobs are."""
+
+
+class Metric(Told):
+    """What a figure is called, what it means, and where it comes from."""
+
+    slug: str = Field(examples=["sharpe_ratio"])
+    name: str
+    unit: Unit
+    direction: Direction
+    formula: str
+    source: str
+    min_observations: int
+
+
+class Metrics(Told):
+    """Every figure that Seawall knows."""
+
+    items: list[Metric]
+
+
+@router.get("/risk/metrics", operation_id="listMetrics")
+async def list_metrics(bound: Reader) -> Metrics:  # noqa: ARG001 - for whoever may read
+    """List every figure of the registry."""
+    return Metrics(items=[Metric.model_validate(each) for each in REGISTRY.values()])
+
+
+class MeasuredHolding(Told):
+    """A holding with the price that it was measured at."""
+
+    asset: str = Field(examples=["BTC"])
+    quantity: Money
+    price_usd: Figure
+    price_time: Time | None
+    price_source: str
+    value_usd: Money | None
+    weight: Figure
+
+
+class Question(Told):
+    """What was asked: of how many daily returns, at which confidence, against what."""
+
+    window: int
+    confidence: float
+    benchmark: str
+    risk_free: float
+    horizon: int
+
+
+class Correlations(Told):
+    """The correlations of what is held; null where one is undefined."""
+
+    assets: list[str]
+    values: list[list[Figure]]
+
+
+class Measured(Told):
+    """The figures of a portfolio as of an instant, by their slugs; a null has its reason."""
+
+    id: UUID
+    portfolio_id: UUID
+    as_of: Time
+    known_at: Time
+    question: Question
+    total_value_usd: Money | None
+    observations: int
+    missing: int
+    figures: dict[str, Figure]
+    reasons: dict[str, str]
+    is_brief: bool = Field(description="Measured in a batch: without holdings and correlations.")
+
+
+class Report(Measured):
+    """A report in full."""
+
+    correlation_matrix: Correlations
+    holdings: list[MeasuredHolding]
+    notes: list[str]
+
+
+@router.get("/portfolios/{portfolio_id}/risk", operation_id="getRisk")
+async def get_risk(bound: Reader, portfolio_id: UUID) -> Report:
+    """Tell what was last measured of a portfolio."""
+    found = await find(bound.session, portfolio_id)
+    reports = await store.list_reports(bound.session, found.id, 1)
+    if not reports:
+        raise NotFoundError(
+            "This portfolio was not measured yet.",
+            hint=f"POST /api/v1/portfolios/{portfolio_id}/risk/reports queues it.",
+        )
+    return Report.model_validate(reports[0])
+
+
+@router.get("/portfolios/{portfolio_id}/risk/history", operation_id="listRiskHistory")
+async def list_history(bound: Reader, portfolio_id: UUID, asked: Paged) -> Page[Measured]:
+    """List what was measured of a portfolio, the newest instant first."""
+    found = await find(bound.session, portfolio_id)
+    before = None
+    if asked.after is not None:
+        time, known_at, id_ = asked.place(3)
+        before = (read_time(time), read_time(known_at), read_id(id_))
+    rows = await store.page_reports(bound.session, found.id, asked.limit + 1, before)
+    shown, more = cut(rows, asked.limit)
+    return Page(
+        items=[Measured.model_validate(each) for each in shown],
+        next_cursor=_place(shown[-1]) if more else None,
+    )
+
+
+def _place(report: RiskReport) -> str:
+    return write_cursor(to_micros(report.as_of), to_micros(report.known_at), str(report.id))
+
+
+@router.get("/risk/reports/{report_id}", operation_id="getRiskReport")
+async def get_report(bound: Reader, report_id: UUID) -> Report:
+    """Tell of a report that was kept."""
+    found = await store.find_report(bound.session, report_id)
+    if found is None:
+        raise NotFoundError("There is no such report.")
+    return Report.model_validate(found)
+
+
+class Queued(Told):
+    """What a worker will do."""
+
+    job: str = Field(examples=[REPORT])
+    portfolio_id: UUID
+
+
+@router.post(
+    "/portfolios/{portfolio_id}/risk/reports",
+    status_code=202,
+    operation_id="measureRisk",
+    response_model=Queued,
+)
+async def measure(
+    bound: Manager, request: Request, portfolio_id: UUID, key: IdempotencyKey = None
+) -> Any:
+    """Have a worker measure a portfolio's risk as it is now."""
+    found = await find(bound.session, portfolio_id)
+
+    async def work() -> Told:
+        user = bound.caller.user_id
+        await defer(bound.session, REPORT, key=str(found.id), user=user, portfolio=found.id)
+        return Queued(job=REPORT, portfolio_id=found.id)
+
+    done: Response = await once(bound, Asked(request, key), work, 202)
+    return done

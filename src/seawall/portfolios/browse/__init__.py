@@ -1,0 +1,1 @@
+"""Looking through portfolios page by page, as programs ask for them."""

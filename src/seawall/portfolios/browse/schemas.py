@@ -1,0 +1,60 @@
+"""The values that pages of portfolios travel in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from seawall.portfolios.schemas import TransactionType
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionFilter:
+    """Which transactions are wanted; from `since` to before `until`."""
+
+    type: TransactionType | None = None
+    asset: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRecord:
+    """A transaction as it is stored; `entry` orders those of one instant."""
+
+    id: UUID
+    time: datetime
+    entry: int
+    type: TransactionType
+    asset: str
+    quantity: Decimal
+    price_usd: Decimal | None
+    fee_usd: Decimal
+    total_usd: Decimal | None
+    notes: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LotRecord:
+    """What is left of a quantity that came in; the lowest position of an asset leaves next."""
+
+    id: UUID
+    asset: str
+    position: int
+    acquired_at: datetime
+    quantity: Decimal
+    original_quantity: Decimal
+    cost_basis_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """What a portfolio was worth at an instant, as it was known at another."""
+
+    time: datetime
+    known_at: datetime
+    total_value_usd: Decimal
+    total_invested_usd: Decimal
+    cash_usd: Decimal
+    holdings_count: int

@@ -1,0 +1,138 @@
+"""The SQL of pages: rows after a place, in an order in which no row changes its place."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.market.tables import Asset
+from seawall.portfolios.browse.schemas import (
+    LotRecord,
+    SnapshotRecord,
+    TransactionFilter,
+    TransactionRecord,
+)
+from seawall.portfolios.schemas import TransactionType
+from seawall.portfolios.tables import LotRow, Portfolio, PortfolioSnapshot, TransactionRow
+
+_TRANSACTION = (
+    TransactionRow.id,
+    TransactionRow.transaction_date,
+    TransactionRow.entry,
+    TransactionRow.transaction_type,
+    Asset.symbol,
+    TransactionRow.quantity,
+    TransactionRow.price_usd,
+    TransactionRow.fee_usd,
+    TransactionRow.total_usd,
+    TransactionRow.notes,
+    TransactionRow.recorded_at,
+)
+
+
+async def is_living(session: AsyncSession, portfolio_id: UUID) -> bool:
+    """Tell whether the bound user has a portfolio that was not deleted."""
+    query = select(Portfolio.id).where(Portfolio.id == portfolio_id)
+    return await session.scalar(query.where(Portfolio.deleted_at.is_(None))) is not None
+
+
+async def page_portfolios(
+    session: AsyncSession, limit: int, after: tuple[datetime, UUID] | None
+) -> Sequence[tuple[UUID, datetime]]:
+    """Return the next living portfolios, the first made first: each id, with when it was made."""
+    query = select(Portfolio.id, Portfolio.created_at).where(Portfolio.deleted_at.is_(None))
+    if after is not None:
+        query = query.where(tuple_(Portfolio.created_at, Portfolio.id) > after)
+    rows = await session.execute(query.order_by(Portfolio.created_at, Portfolio.id).limit(limit))
+    return [(row.id, row.created_at) for row in rows]
+
+
+async def count_portfolios(session: AsyncSession) -> int:
+    """Count the living portfolios."""
+    query = select(func.count()).select_from(Portfolio).where(Portfolio.deleted_at.is_(None))
+    return int(await session.scalar(query) or 0)
+
+
+def _chosen(
+    query: Select[*tuple[Any, ...]], portfolio_id: UUID, wanted: TransactionFilter
+) -> Select[*tuple[Any, ...]]:
+    query = query.join(Asset, Asset.id == TransactionRow.asset_id)
+    conditions = [TransactionRow.portfolio_id == portfolio_id]
+    if wanted.type is not None:
+        conditions.append(TransactionRow.transaction_type == wanted.type)
+    if wanted.asset is not None:
+        conditions.append(Asset.symbol == wanted.asset)
+    if wanted.since is not None:
+        conditions.append(TransactionRow.transaction_date >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(TransactionRow.transaction_date < wanted.until)
+    return query.where(and_(*conditions))
+
+
+async def page_transactions(
+    session: AsyncSession,
+    portfolio_id: UUID,
+    wanted: TransactionFilter,
+    limit: int,
+    after: tuple[datetime, int] | None,
+) -> Sequence[TransactionRecord]:
+    """Return the next transactions, the newest first."""
+    query = _chosen(select(*_TRANSACTION), portfolio_id, wanted)
+    place = tuple_(TransactionRow.transaction_date, TransactionRow.entry)
+    if after is not None:
+        query = query.where(place < after)
+    order = (TransactionRow.transaction_date.desc(), TransactionRow.entry.desc())
+    rows = await session.execute(query.order_by(*order).limit(limit))
+    return [
+        TransactionRecord(id_, time, entry, TransactionType(kind), *rest)
+        for id_, time, entry, kind, *rest in rows
+    ]
+
+
+async def count_transactions(
+    session: AsyncSession, portfolio_id: UUID, wanted: TransactionFilter
+) -> int:
+    """Count the transactions that are wanted."""
+    query = _chosen(select(func.count()).select_from(TransactionRow), portfolio_id, wanted)
+    return int(await session.scalar(query) or 0)
+
+
+async def list_lots(session: AsyncSession, portfolio_id: UUID) -> Sequence[LotRecord]:
+    """Return what is left of each acquisition, by asset, in the order in which it will leave."""
+    query = (
+        select(
+            LotRow.id,
+            Asset.symbol,
+            LotRow.position,
+            LotRow.acquired_at,
+            LotRow.quantity,
+            LotRow.original_quantity,
+            LotRow.cost_basis_usd,
+        )
+        .join(Asset, Asset.id == LotRow.asset_id)
+        .where(LotRow.portfolio_id == portfolio_id)
+        .order_by(Asset.symbol, LotRow.position)
+    )
+    return [LotRecord(*row) for row in await session.execute(query)]
+
+
+async def page_snapshots(
+    session: AsyncSession, portfolio_id: UUID, limit: int, before: datetime | None
+) -> Sequence[SnapshotRecord]:
+    """Return what a portfolio was worth, the newest instant first."""
+    snapshot = PortfolioSnapshot
+    query = select(
+        snapshot.time,
+        snapshot.known_at,
+        snapshot.total_value_usd,
+        snapshot.total_invested_usd,
+        snapshot.cash_usd,
+        snapshot.holdings_count,
+    ).where(snapshot.portfolio_id == portfolio_id)
+    if before is not None:
+        query = query.where(snapshot.time < before)
+    rows = await session.execute(query.order_by(snapshot.time.desc()).limit(limit))
+    return [SnapshotRecord(*row) for row in rows]
