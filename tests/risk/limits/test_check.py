@@ -272,8 +272,8 @@ async def test_limits_are_set_only_for_what_has_them(desk: Desk) -> None:
     mine = await desk.portfolio()
     with pytest.raises(InvalidError, match="account or everything of a user, not for one"):
         await desk.limit(mine, max_orders_per_hour=3)
-    with pytest.raises(InvalidError, match="a portfolio or a trading account"):
-        await desk.limit(max_var_95=0.1)
+    with pytest.raises(InvalidError, match="set for a trading account, not for everything"):
+        await desk.limit(max_leverage=2.0)
     with pytest.raises(ConflictError, match="is not set, so it cannot block"):
         await desk.limit(mine, blocking=(LimitName.MAX_DRAWDOWN,))
     made = await desk.limit(mine, max_drawdown=0.1, blocking=(LimitName.MAX_DRAWDOWN,))

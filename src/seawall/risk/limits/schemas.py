@@ -61,18 +61,15 @@ class Rule:
 
 _ALL = frozenset(Scope)
 _VALUED = frozenset({Scope.PORTFOLIO, Scope.USER})
-_MEASURED = frozenset({Scope.PORTFOLIO, Scope.ACCOUNT})
 
 RULES: Mapping[LimitName, Rule] = {
     LimitName.MAX_POSITION_VALUE: Rule("Largest position", Unit.USD, _ALL),
     LimitName.MAX_WEIGHT: Rule("Largest weight", Unit.FRACTION, _VALUED),
     LimitName.MAX_DAILY_LOSS: Rule("Loss of the day", Unit.USD, _ALL),
     LimitName.MAX_DRAWDOWN: Rule("Drawdown", Unit.FRACTION, _ALL),
-    LimitName.MAX_VAR_95: Rule("Value at risk 95 %", Unit.FRACTION, _MEASURED),
-    LimitName.MAX_EXPECTED_SHORTFALL: Rule("Expected shortfall 95 %", Unit.FRACTION, _MEASURED),
-    LimitName.MAX_VOLATILITY: Rule(
-        "Volatility, annualised", Unit.FRACTION, frozenset({Scope.PORTFOLIO})
-    ),
+    LimitName.MAX_VAR_95: Rule("Value at risk 95 %", Unit.FRACTION, _ALL),
+    LimitName.MAX_EXPECTED_SHORTFALL: Rule("Expected shortfall 95 %", Unit.FRACTION, _ALL),
+    LimitName.MAX_VOLATILITY: Rule("Volatility, annualised", Unit.FRACTION, _VALUED),
     LimitName.MAX_LEVERAGE: Rule("Leverage", Unit.MULTIPLE, frozenset({Scope.ACCOUNT})),
     LimitName.MAX_ORDERS_PER_HOUR: Rule(
         "Orders within an hour", Unit.COUNT, frozenset({Scope.ACCOUNT, Scope.USER})

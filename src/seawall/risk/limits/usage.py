@@ -19,7 +19,9 @@ from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
 from seawall.risk.limits import store
 from seawall.risk.limits.growth import measure_growth
 from seawall.risk.limits.schemas import Amount, LimitName, Used
-from seawall.risk.schemas import DEFAULT_WINDOW, RiskReport
+from seawall.risk.limits.whole import measure_together
+from seawall.risk.measure import value_for
+from seawall.risk.schemas import DEFAULT_WINDOW, RiskQuestion, RiskReport
 
 HOUR = timedelta(hours=1)
 _GROWTH = frozenset({LimitName.MAX_DAILY_LOSS, LimitName.MAX_DRAWDOWN})
@@ -64,16 +66,29 @@ async def use_of_user(
 ) -> Uses:
     """Tell how much of these limits all portfolios and accounts of the bound user use together.
 
-    Portfolios that were valued already, for the same moment, are given and not valued again.
+    Portfolios that were valued already, for the same moment, are given and not valued again, but
+    for figures, which need their past closes.
     """
     used: dict[LimitName, Used] = {}
+    figures = FIGURE_LIMITS.intersection(names)
     if set(names) - {LimitName.MAX_ORDERS_PER_HOUR}:
-        done = {each.portfolio.id: each for each in known}
+        done = {} if figures else {each.portfolio.id: each for each in known}
+        question = RiskQuestion()
         valued = [
-            done.get(each.id) or await _value(session, each, moment)
+            done.get(each.id)
+            or await (
+                value_for(session, each, moment, question)
+                if figures
+                else _value(session, each, moment)
+            )
             for each in await portfolios_store.list_portfolios(session)
         ]
         used |= await _use_of_values(session, names, valued, moment)
+        if figures:
+            report = await measure_together(session, valued, question)
+            nothing = Used(None, "nothing is held")
+            for name in figures:
+                used[name] = nothing if report is None else _figure(report, _FIGURES[name])
     if LimitName.MAX_ORDERS_PER_HOUR in names:
         used[LimitName.MAX_ORDERS_PER_HOUR] = await _orders(session, None, moment)
     return used
