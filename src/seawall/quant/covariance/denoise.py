@@ -4,7 +4,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from seawall.quant.types import FloatArray
 
@@ -60,6 +59,8 @@ def _fit_noise(values: FloatArray, ratio: float) -> float:
         return _error(values, ratio, noise)
 
     trials = np.linspace(_LEAST, _MOST, _TRIALS)
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - slow to import
+
     errors = [error(float(each)) for each in trials]
     best = int(np.argmin(errors))
     bounds = (trials[max(best - 1, 0)], trials[min(best + 1, _TRIALS - 1)])
