@@ -5,7 +5,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ TEMPLATE = "seawall_template"
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 - the folder in it has a name of its own
 """Where files are in memory: a database is some 700 of them, copied there in a thirtieth of the
 time that a disk takes. What the suite keeps at its peak has to fit in."""
-CopyFilled = Callable[[Location, str, Callable[[Location], Awaitable[None]]], None]
+CopyFilled = Callable[[Location, str, Callable[[Location], Coroutine[None, None, None]]], None]
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Tests may lose the server, not time: it is thrown away at the end.
@@ -161,7 +161,9 @@ def module_location(empty_module_location: Location) -> Location:
 def copy_filled(access: Access) -> CopyFilled:
     """Make a database a copy of one that is filled once in the whole run, by name."""
 
-    def copy(location: Location, name: str, fill: Callable[[Location], Awaitable[None]]) -> None:
+    def copy(
+        location: Location, name: str, fill: Callable[[Location], Coroutine[None, None, None]]
+    ) -> None:
         with _once_in_this_run(name) as first:
             if first:
                 filled = _location(access, name)

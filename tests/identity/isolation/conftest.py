@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ MARK = re.compile(r"mark\d\d|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """What tells whose a value is: a word that is in all texts of a user, and ids."""
 TENANTS = [table for table in Base.metadata.sorted_tables if table.info.get("tenant")]
 FillTenant = Callable[..., Awaitable[None]]
-CopyFilled = Callable[[Location, str, Callable[[Location], Awaitable[None]]], None]
+CopyFilled = Callable[[Location, str, Callable[[Location], Coroutine[None, None, None]]], None]
 Row = Mapping[str, Any]
 
 
