@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seawall.core.errors import InvalidError
-from seawall.quant.kernels import measures, windows
+from seawall.quant.kernels import layout, measures
 from seawall.quant.metrics.figures import COLUMNS, COMPARED, Measured, lay_out
 from seawall.quant.metrics.ratios import MIN_RETURNS
 from seawall.quant.returns import Benchmark
@@ -34,12 +34,12 @@ def measure_windows(
     if ends.size and not days <= ends.min() <= ends.max() <= returns.size:
         raise InvalidError(f"Windows of {days} days are not all within {returns.size} returns.")
     market = lay_out(returns[:, np.newaxis], benchmarks, confidence)
-    found = measures.Figures(
+    found = layout.Figures(
         np.empty((ends.size, len(COLUMNS))),
         np.empty(ends.size, dtype=np.int64),
         np.empty((ends.size, len(COMPARED)), dtype=np.int64),
     )
-    paths = windows.measure_windows(
+    paths = measures.measure_windows(
         (market.history.returns[0], market.history.absent[0]),
         (ends, days),
         market.pairs,

@@ -1,11 +1,11 @@
 """What return vectors and whole portfolios look like: moments, drawdown, tail, dependence."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from seawall.quant.kernels.compiled import compiled
+from seawall.quant.kernels.layout import Figures, History, Moments, Pairs, Tails, Weights
 from seawall.quant.types import PERIODS_PER_YEAR, BoolArray, FloatArray, IntArray
 
 NOISE = 8 * 2.0**-52
@@ -16,19 +16,6 @@ Deviations are compared with NOISE x (1 + the largest absolute return).
 """
 MIN_PAIRS = 3
 """Through two points there is always a line: they correlate perfectly whatever they are."""
-
-
-class Moments(NamedTuple):
-    """Mean, standard deviation, bias-corrected skewness and excess kurtosis, and the downside.
-
-    `downside` is the root mean square of the returns below zero over all observations.
-    """
-
-    mean: float
-    deviation: float
-    skewness: float
-    kurtosis: float
-    downside: float
 
 
 @compiled
@@ -186,50 +173,6 @@ def relate(returns: FloatArray, benchmark: FloatArray) -> tuple[float, float]:
     return xy / yy, max(-1.0, min(1.0, xy / (math.sqrt(xx) * math.sqrt(yy))))
 
 
-class Weights(NamedTuple):
-    """Sparse rows: portfolio p has `weights` of `columns` from starts[p] to starts[p + 1]."""
-
-    starts: IntArray
-    columns: IntArray
-    weights: FloatArray
-
-
-class History(NamedTuple):
-    """Assets' (N, T) returns, 0 where one is absent; `whole` (N,) are those without any absent."""
-
-    returns: FloatArray
-    absent: BoolArray
-    whole: BoolArray
-
-
-class Pairs(NamedTuple):
-    """Benchmarks one behind the other: b has the intervals from offsets[b] to offsets[b + 1].
-
-    `like` (B,) names for each the first that is the same, which may be itself.
-    """
-
-    returns: FloatArray
-    starts: IntArray
-    stops: IntArray
-    offsets: IntArray
-    like: IntArray
-
-
-class Tails(NamedTuple):
-    """The confidences of the tails, and the least observations of each."""
-
-    levels: FloatArray
-    needed: IntArray
-
-
-class Figures(NamedTuple):
-    """What the kernel writes: (P, 17) figures and what they rest on."""
-
-    values: FloatArray
-    observations: IntArray
-    matched: IntArray
-
-
 @compiled
 def measure_portfolios(
     portfolios: Weights, history: History, pairs: Pairs, tails: Tails, figures: Figures
@@ -255,15 +198,69 @@ def measure_portfolios(
                 returns[place[t]] = returns[t]
         series = returns[:observed]
         row = figures.values[p]
-        of_returns(series, row)
-        of_tails(series, tails, ordered, row)
+        _of_returns(series, row)
+        _of_tails(series, tails, ordered, row)
         figures.observations[p] = observed
-        of_pairs(series, place if held else every, pairs, (mine, other), (row, figures.matched[p]))
+        _of_pairs(series, place if held else every, pairs, (mine, other), (row, figures.matched[p]))
         concentration = 0.0
         for weight in weights:
             concentration += weight * weight
         row[15] = concentration if concentration != 0.0 else math.nan
         row[16] = 1.0 / row[15]
+
+
+@compiled
+def measure_windows(
+    series: tuple[FloatArray, BoolArray],
+    windows: tuple[IntArray, int],
+    pairs: Pairs,
+    tails: Tails,
+    figures: Figures,
+) -> FloatArray:
+    """Measure (T,) returns, where they are not absent, over each of M windows of equal length.
+
+    `windows` are the rows before which they end, and how many rows each has; the intervals of
+    `pairs` count the rows of all returns. Returns (M, 2) what one compounds to, from 1, and the
+    largest absolute return. The figures are those of `measure_portfolios` of the asset
+    alone, which does the same with a window's days.
+    """
+    (returns, absent), (ends, days) = series, windows
+    inside = np.empty(days)
+    mine, other, ordered = np.empty(days), np.empty(days), np.empty(days)
+    place = np.zeros(returns.size + 1, dtype=np.int64)
+    paths = np.empty((ends.size, 2))
+    for m in range(ends.size):
+        first, end = ends[m] - days, ends[m]
+        observed, growth, peak = 0, 1.0, 0.0
+        for t in range(first, end):
+            place[t] = observed
+            if not absent[t]:
+                # As the sum over one asset with a weight of 1, which begins with 0.
+                inside[observed] = 0.0 + returns[t]
+                growth *= 1.0 + inside[observed]
+                peak = max(peak, abs(inside[observed]))
+                observed += 1
+        place[end] = observed
+        held, row = inside[:observed], figures.values[m]
+        _of_returns(held, row)
+        _of_tails(held, tails, ordered, row)
+        _of_pairs(held, place, _within(pairs, first, end), (mine, other), (row, figures.matched[m]))
+        row[15], row[16] = 1.0, 1.0
+        figures.observations[m] = observed
+        paths[m, 0], paths[m, 1] = growth, peak
+    return paths
+
+
+@compiled
+def _within(pairs: Pairs, first: int, end: int) -> Pairs:
+    """Take the intervals that begin and end within a window."""
+    inside = (pairs.starts >= first) & (pairs.stops <= end)
+    offsets = np.zeros(pairs.offsets.size, dtype=np.int64)
+    for b in range(pairs.like.size):
+        offsets[b + 1] = offsets[b] + inside[pairs.offsets[b] : pairs.offsets[b + 1]].sum()
+    return Pairs(
+        pairs.returns[inside], pairs.starts[inside], pairs.stops[inside], offsets, pairs.like
+    )
 
 
 @compiled
@@ -295,7 +292,7 @@ def _common_days(columns: IntArray, history: History, place: IntArray) -> bool:
 
 
 @compiled
-def of_returns(returns: FloatArray, row: FloatArray) -> None:
+def _of_returns(returns: FloatArray, row: FloatArray) -> None:
     """Write what the moments and the path tell."""
     n, year = returns.size, math.sqrt(PERIODS_PER_YEAR)
     found, drawdown = moments(returns), max_drawdown(returns)
@@ -318,7 +315,7 @@ def of_returns(returns: FloatArray, row: FloatArray) -> None:
 
 
 @compiled
-def of_tails(returns: FloatArray, tails: Tails, ordered: FloatArray, row: FloatArray) -> None:
+def _of_tails(returns: FloatArray, tails: Tails, ordered: FloatArray, row: FloatArray) -> None:
     """Write the VaR at each level, and the shortfall at the second."""
     n = returns.size
     row[2:6] = math.nan
@@ -370,7 +367,7 @@ def _select(values: FloatArray, lowest: FloatArray) -> bool:
 
 
 @compiled
-def of_pairs(
+def _of_pairs(
     returns: FloatArray,
     place: IntArray,
     pairs: Pairs,

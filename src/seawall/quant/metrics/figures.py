@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from seawall.core.errors import InvalidError
-from seawall.quant.kernels import measures
+from seawall.quant.kernels import layout, measures
 from seawall.quant.metrics import tail
 from seawall.quant.metrics.metric import too_few
 from seawall.quant.metrics.registry import REGISTRY
@@ -133,9 +133,9 @@ class Market:
     Shapes: `history.returns` (N, T).
     """
 
-    history: measures.History
-    pairs: measures.Pairs
-    tails: measures.Tails
+    history: layout.History
+    pairs: layout.Pairs
+    tails: layout.Tails
     confidence: float
     alone: tuple[str, ...]
 
@@ -159,22 +159,20 @@ class Market:
 
     def _ask(self, starts: IntArray, columns: IntArray, weights: FloatArray) -> Measured:
         count = starts.size - 1
-        found = measures.Figures(
+        found = layout.Figures(
             np.empty((count, len(COLUMNS))),
             np.empty(count, dtype=np.int64),
             np.empty((count, len(COMPARED)), dtype=np.int64),
         )
         history, pairs = self.history, self.pairs
         measures.measure_portfolios(
-            measures.Weights(_counts(starts), _counts(columns), _floats(weights)),
-            measures.History(
-                _floats(history.returns), _flags(history.absent), _flags(history.whole)
-            ),
-            measures.Pairs(
+            layout.Weights(_counts(starts), _counts(columns), _floats(weights)),
+            layout.History(_floats(history.returns), _flags(history.absent), _flags(history.whole)),
+            layout.Pairs(
                 _floats(pairs.returns),
                 *(_counts(each) for each in (pairs.starts, pairs.stops, pairs.offsets, pairs.like)),
             ),
-            measures.Tails(_floats(self.tails.levels), _counts(self.tails.needed)),
+            layout.Tails(_floats(self.tails.levels), _counts(self.tails.needed)),
             found,
         )
         return Measured(*found, confidence=self.confidence, alone=self.alone)
@@ -199,7 +197,7 @@ def lay_out(
             "A return is not a finite number.", hint="Use NaN for a day without a return."
         )
     absent = np.isnan(returns)
-    history = measures.History(
+    history = layout.History(
         np.ascontiguousarray(np.where(absent, 0.0, returns).T),
         np.ascontiguousarray(absent.T),
         np.asarray(~absent.any(axis=0)),
@@ -217,15 +215,15 @@ def lay_out_whole(
     """
     turned = np.ascontiguousarray(returns.T)
     absent = np.zeros(turned.shape, dtype=np.bool_)
-    history = measures.History(turned, absent, np.ones(len(turned), dtype=np.bool_))
+    history = layout.History(turned, absent, np.ones(len(turned), dtype=np.bool_))
     return _market(history, benchmarks, confidence)
 
 
 def _market(
-    history: measures.History, benchmarks: Sequence[Benchmark | None], confidence: float
+    history: layout.History, benchmarks: Sequence[Benchmark | None], confidence: float
 ) -> Market:
     levels = (confidence, 0.95, 0.99)
-    tails = measures.Tails(
+    tails = layout.Tails(
         np.array(levels), np.array([tail.min_observations(level) for level in levels])
     )
     alone = tuple(slug for slug, each in zip(COMPARED, benchmarks, strict=True) if each is None)
@@ -252,7 +250,7 @@ def _is_plain(values: np.ndarray[Any, Any], dtype: type[np.generic]) -> bool:
     return values.dtype == dtype and values.flags.carray
 
 
-def _pairs(benchmarks: Sequence[Benchmark | None], periods: int) -> measures.Pairs:
+def _pairs(benchmarks: Sequence[Benchmark | None], periods: int) -> layout.Pairs:
     none = Benchmark(np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
     given = [each or none for each in benchmarks]
     for each in {id(each): each for each in given}.values():
@@ -266,7 +264,7 @@ def _pairs(benchmarks: Sequence[Benchmark | None], periods: int) -> measures.Pai
                 f"{each.returns.size} returns of a benchmark do not fit {each.starts.size}"
                 " intervals."
             )
-    return measures.Pairs(
+    return layout.Pairs(
         np.concatenate([np.asarray(each.returns, dtype=np.float64) for each in given]),
         np.concatenate([np.asarray(each.starts, dtype=np.int64) for each in given]),
         np.concatenate([np.asarray(each.stops, dtype=np.int64) for each in given]),

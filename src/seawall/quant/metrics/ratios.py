@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seawall.quant.kernels import measures
+from seawall.quant.kernels.layout import Moments
 from seawall.quant.metrics.metric import Direction, Inference, Metric, Unit
 from seawall.quant.metrics.returns import annualised_return
 from seawall.quant.metrics.skill import sharpe_error
@@ -73,7 +74,7 @@ def tail_ratio(returns: ArrayLike, confidence: float = 0.95) -> float:
     return upper / lower if lower > measures.NOISE else math.nan
 
 
-def annualised_ratio(excess: measures.Moments, *, downside: bool) -> float:
+def annualised_ratio(excess: Moments, *, downside: bool) -> float:
     """Divide the mean of the excess returns by their deviation or downside, if there is any."""
     risk = excess.downside if downside else excess.deviation
     # The deviation is NaN for a single observation, from which no ratio can be told.

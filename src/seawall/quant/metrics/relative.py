@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seawall.quant.kernels import measures
+from seawall.quant.kernels.layout import Moments
 from seawall.quant.metrics import returns as own
 from seawall.quant.metrics.dependence import MIN_PAIRS, Fit, fit, pair
 from seawall.quant.metrics.metric import Direction, Inference, Input, Metric, Unit
@@ -99,7 +100,7 @@ def _active(returns: ArrayLike, benchmark: ArrayLike) -> FloatArray:
     return active
 
 
-def _moments(returns: ArrayLike, benchmark: ArrayLike) -> measures.Moments:
+def _moments(returns: ArrayLike, benchmark: ArrayLike) -> Moments:
     return measures.moments(_active(returns, benchmark))
 
 
