@@ -1,10 +1,16 @@
 """People and programs are let in over HTTP, and put out again."""
 
+import asyncio
+from time import monotonic
 from typing import Any
 
 import jwt
 import pyotp
 import pytest
+from sqlalchemy import text
+
+from seawall.db.cache import follow
+from seawall.db.session import transaction
 
 Web = Any  # what the fixture is
 ADA = "ada@example.com"
@@ -205,3 +211,35 @@ async def test_what_is_wrong_is_told_without_what_was_sent(
     told = problem(found, 422, "invalid")
     assert told["errors"]
     assert "canary" not in found.text
+
+
+async def test_what_the_cache_holds_of_a_session_ends_with_it(web: Web, problem: Any) -> None:
+    async with follow(web.desk.cache, web.desk.engine):
+        until = monotonic() + 20
+        while not web.desk.cache.trusted:
+            assert monotonic() < until
+            await asyncio.sleep(0.01)
+        tokens = [await _log_in(web), await web.log_in(ADA)]
+        clients = [web.client(each["access_token"]) for each in tokens]
+        for client in clients * 2:
+            assert (await client.get("/api/v1/profile")).status_code == 200
+        assert (await clients[0].post(f"{AUTH}/logout-everywhere")).json() == {"ended": 2}
+        # An announcement is on its way for about a millisecond.
+        until = monotonic() + 1
+        for client in clients:
+            while (found := await client.get("/api/v1/profile")).status_code == 200:
+                assert monotonic() < until
+            problem(found, 401, "not-authenticated")
+
+
+async def test_a_browser_s_last_use_is_noted(web: Web) -> None:
+    user = await web.user(ADA)
+    browser = web.client()
+    given = {"email": ADA, "password": web.password}
+    await browser.post(f"{AUTH}/browser/login", json=given)
+    async with transaction(web.desk.engine, user.id) as session:
+        long_ago = text("UPDATE user_sessions SET last_accessed_at = '2024-01-01Z'")
+        await session.execute(long_ago)
+    assert (await browser.get("/api/v1/profile")).status_code == 200
+    (found,) = (await browser.get("/api/v1/sessions")).json()["items"]
+    assert found["last_accessed_at"] > "2024-01-02"

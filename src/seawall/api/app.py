@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -9,7 +11,7 @@ from fastapi.routing import APIRoute
 from seawall import __version__
 from seawall.api import health
 from seawall.api.edge import Edge
-from seawall.api.errors import RESPONSES, handle_errors
+from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.v1 import account, auth, portfolios, risk
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
@@ -44,7 +46,21 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     app.include_router(health.router)
     handle_errors(app)
     app.add_middleware(Edge)
+    app.openapi = partial(_schema, app)  # type: ignore[method-assign]  # as FastAPI's docs have it
     return app
+
+
+def _schema(app: FastAPI) -> dict[str, Any]:
+    """Write the schema, in which errors are of the type that they are sent as."""
+    if app.openapi_schema is None:
+        written = FastAPI.openapi(app)
+        for methods in written["paths"].values():
+            for operation in methods.values():
+                for status in RESPONSES:
+                    told = operation["responses"][str(status)]
+                    told["content"] = {MEDIA_TYPE: told["content"]["application/json"]}
+        app.openapi_schema = written
+    return app.openapi_schema
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -7,7 +7,14 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    SecretStr,
+    WithJsonSchema,
+)
 
 from seawall.api.errors import PreconditionError
 from seawall.core.money import plain
@@ -27,6 +34,12 @@ Figure = Annotated[
     ),
 ]
 """A number, or null where it is undefined."""
+Shown = Annotated[
+    SecretStr,
+    PlainSerializer(lambda secret: secret.get_secret_value(), return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+"""A secret that is told, this once."""
 
 
 def _in_utc(moment: datetime) -> datetime:

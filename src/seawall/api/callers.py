@@ -100,6 +100,10 @@ async def _by_cookie(desk: Desk, request: Request) -> Caller | None:
     live = await _find_session(desk, SecretStr(token))
     if live is None:
         return None
+    if desk.clock() - live.last_accessed_at > NOTED_EVERY:
+        # A program's session is as old as its last refresh; a browser's is noted as it is used.
+        await sessions.note_access(desk, live.user_id, live.id)
+        await desk.cache.drop(SESSION(token_hash=hash_token(SecretStr(token))))
     if request.method not in _SAFE:
         given = request.headers.get(CSRF_HEADER, "").encode(errors="replace")
         if not hmac.compare_digest(given, csrf_token(desk, token).encode()):
@@ -121,7 +125,9 @@ async def _find_session(desk: Desk, token: SecretStr) -> CachedSession | None:
         found = await sessions.find(desk, token)
         if found is None:
             return None
-        return CachedSession(found.id, found.user_id, found.expires_at, found.last_accessed_at)
+        # The driver's own kind of UUID cannot be written as JSON.
+        ids = (UUID(bytes=found.id.bytes), UUID(bytes=found.user_id.bytes))
+        return CachedSession(*ids, found.expires_at, found.last_accessed_at)
 
     return await desk.cache.fetch(SESSION(token_hash=hash_token(token)), load)
 

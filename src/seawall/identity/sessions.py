@@ -100,6 +100,12 @@ async def find(desk: Desk, token: SecretStr) -> store.LiveSession | None:
         return await store.find_session(session, hash_token(token))
 
 
+async def note_access(desk: Desk, user_id: UUID, id_: UUID) -> None:
+    """Note that a session is used."""
+    async with transaction(desk.engine, user_id) as session:
+        await store.touch(session, id_)
+
+
 async def list_sessions(session: AsyncSession) -> Sequence[SessionRecord]:
     """Return the bound user's living sessions."""
     return await store.list_sessions(session)

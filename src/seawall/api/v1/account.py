@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field, PlainSerializer, SecretStr, StringConstraints
+from pydantic import Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.api.bodies import Body, Time, Told, require_match, tagged
+from seawall.api.bodies import Body, Shown, Time, Told, require_match, tagged
 from seawall.api.callers import client_of
 from seawall.api.deps import (
     SECURED,
@@ -96,7 +96,7 @@ class NewApiKey(Body):
 class MadeApiKey(ApiKey):
     """A key that was made; the key itself is told this once."""
 
-    key: Annotated[SecretStr, PlainSerializer(lambda it: it.get_secret_value(), return_type=str)]
+    key: Shown
 
 
 @router.get("/api-keys", operation_id="listApiKeys", tags=["api-keys"])

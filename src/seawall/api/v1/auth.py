@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field, PlainSerializer, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints
 
 from seawall.api import access
-from seawall.api.bodies import Body, Time, Told
+from seawall.api.bodies import Body, Shown, Time, Told
 from seawall.api.callers import DEVICE_COOKIE, SESSION_COOKIE, client_of, csrf_token
 from seawall.api.deps import SECURED, Person, Stranger, TheDesk, ThePerson
 from seawall.core.errors import ConflictError, ForbiddenError, NotFoundError
@@ -25,7 +25,6 @@ router = APIRouter(prefix="/auth", tags=["auth"])
 Email = Annotated[str, StringConstraints(max_length=255), Field(examples=["ada@example.com"])]
 Password = Annotated[SecretStr, Field(max_length=1024, examples=["correct horse battery staple"])]
 Token = Annotated[SecretStr, Field(max_length=1024)]
-Shown = Annotated[SecretStr, PlainSerializer(lambda it: it.get_secret_value(), return_type=str)]
 
 
 class Credentials(Body):

@@ -122,6 +122,13 @@ async def revoke(session: AsyncSession, *families: UUID, but: UUID | None = None
     return sum(rotated_at is None for (rotated_at,) in ended)
 
 
+async def touch(session: AsyncSession, id_: UUID) -> None:
+    """Note that a session of the bound user is used."""
+    await session.execute(
+        update(UserSession).where(UserSession.id == id_).values(last_accessed_at=func.now())
+    )
+
+
 def _is_live() -> ColumnElement[bool]:
     last = func.coalesce(UserSession.refresh_expires_at, UserSession.expires_at)
     return UserSession.rotated_at.is_(None) & UserSession.revoked_at.is_(None) & (last > func.now())
