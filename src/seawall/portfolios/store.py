@@ -132,7 +132,8 @@ _PLAIN = [each.name for each in fields(PortfolioRecord) if each.name != "lot_met
 _HELD = [getattr(HoldingRow, each.name) for each in fields(HoldingRecord)[2:]]
 
 
-def _record(row: Portfolio) -> PortfolioRecord:
+def record_of(row: Portfolio) -> PortfolioRecord:
+    """Return the value of a row."""
     plain = {name: getattr(row, name) for name in _PLAIN}
     return PortfolioRecord(**plain, lot_method=LotMethod(row.lot_method))
 
@@ -152,7 +153,7 @@ async def create_portfolio(
     session.add(portfolio)
     await session.flush()
     await session.refresh(portfolio)
-    return _record(portfolio)
+    return record_of(portfolio)
 
 
 async def find_portfolio(session: AsyncSession, name: str) -> PortfolioRecord | None:
@@ -164,12 +165,12 @@ async def find_portfolio(session: AsyncSession, name: str) -> PortfolioRecord | 
             Portfolio.deleted_at.is_(None),
         )
     )
-    return None if row is None else _record(row)
+    return None if row is None else record_of(row)
 
 
 async def get_portfolio(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord:
     """Return a portfolio that is known to be there, deleted or not."""
-    return _record((await session.scalars(select(Portfolio).filter_by(id=portfolio_id))).one())
+    return record_of((await session.scalars(select(Portfolio).filter_by(id=portfolio_id))).one())
 
 
 async def list_portfolios(session: AsyncSession) -> list[PortfolioRecord]:
@@ -177,7 +178,7 @@ async def list_portfolios(session: AsyncSession) -> list[PortfolioRecord]:
     rows = await session.scalars(
         select(Portfolio).where(Portfolio.deleted_at.is_(None)).order_by(func.lower(Portfolio.name))
     )
-    return [_record(row) for row in rows]
+    return [record_of(row) for row in rows]
 
 
 async def lock_portfolio(

@@ -65,9 +65,10 @@ async def find(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord:
     Raises:
         NotFoundError: there is none, or it is another's: nobody can tell which.
     """
-    if not await browse.is_living(session, portfolio_id):
+    found = await browse.find_portfolio(session, portfolio_id)
+    if found is None:
         raise NotFoundError("There is no such portfolio.")
-    return await store.get_portfolio(session, portfolio_id)
+    return found
 
 
 @router.get("", operation_id="listPortfolios")
@@ -79,10 +80,10 @@ async def list_portfolios(bound: Reader, asked: Paged) -> Page[Portfolio]:
         after = (read_time(time), read_id(id_))
     rows = await browse.page_portfolios(bound.session, asked.limit + 1, after)
     shown, more = cut(rows, asked.limit)
-    found = [await store.get_portfolio(bound.session, id_) for id_, _ in shown]
+    last = shown[-1] if more else None
     return Page(
-        items=[Portfolio.model_validate(each) for each in found],
-        next_cursor=write_cursor(to_micros(shown[-1][1]), str(shown[-1][0])) if more else None,
+        items=[Portfolio.model_validate(each) for each in shown],
+        next_cursor=last and write_cursor(to_micros(last.created_at), str(last.id)),
         total=await browse.count_portfolios(bound.session) if asked.total else None,
     )
 

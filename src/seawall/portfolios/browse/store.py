@@ -15,7 +15,8 @@ from seawall.portfolios.browse.schemas import (
     TransactionFilter,
     TransactionRecord,
 )
-from seawall.portfolios.schemas import TransactionType
+from seawall.portfolios.schemas import PortfolioRecord, TransactionType
+from seawall.portfolios.store import record_of
 from seawall.portfolios.tables import LotRow, Portfolio, PortfolioSnapshot, TransactionRow
 
 _TRANSACTION = (
@@ -33,21 +34,22 @@ _TRANSACTION = (
 )
 
 
-async def is_living(session: AsyncSession, portfolio_id: UUID) -> bool:
-    """Tell whether the bound user has a portfolio that was not deleted."""
-    query = select(Portfolio.id).where(Portfolio.id == portfolio_id)
-    return await session.scalar(query.where(Portfolio.deleted_at.is_(None))) is not None
+async def find_portfolio(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord | None:
+    """Return a portfolio of the bound user that was not deleted."""
+    query = select(Portfolio).where(Portfolio.id == portfolio_id, Portfolio.deleted_at.is_(None))
+    row = await session.scalar(query)
+    return None if row is None else record_of(row)
 
 
 async def page_portfolios(
     session: AsyncSession, limit: int, after: tuple[datetime, UUID] | None
-) -> Sequence[tuple[UUID, datetime]]:
-    """Return the next living portfolios, the first made first: each id, with when it was made."""
-    query = select(Portfolio.id, Portfolio.created_at).where(Portfolio.deleted_at.is_(None))
+) -> Sequence[PortfolioRecord]:
+    """Return the next living portfolios, the first made first."""
+    query = select(Portfolio).where(Portfolio.deleted_at.is_(None))
     if after is not None:
         query = query.where(tuple_(Portfolio.created_at, Portfolio.id) > after)
-    rows = await session.execute(query.order_by(Portfolio.created_at, Portfolio.id).limit(limit))
-    return [(row.id, row.created_at) for row in rows]
+    rows = await session.scalars(query.order_by(Portfolio.created_at, Portfolio.id).limit(limit))
+    return [record_of(row) for row in rows]
 
 
 async def count_portfolios(session: AsyncSession) -> int:
