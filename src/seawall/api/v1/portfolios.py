@@ -71,6 +71,10 @@ async def find(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord:
     return found
 
 
+def _place(portfolio: PortfolioRecord) -> tuple[int, str]:
+    return to_micros(portfolio.created_at), str(portfolio.id)
+
+
 @router.get("", operation_id="listPortfolios")
 async def list_portfolios(bound: Reader, asked: Paged) -> Page[Portfolio]:
     """List the portfolios, the first made first."""
@@ -83,7 +87,7 @@ async def list_portfolios(bound: Reader, asked: Paged) -> Page[Portfolio]:
     last = shown[-1] if more else None
     return Page(
         items=[Portfolio.model_validate(each) for each in shown],
-        next_cursor=last and write_cursor(to_micros(last.created_at), str(last.id)),
+        next_cursor=last if last is None else write_cursor(*_place(last)),
         total=await browse.count_portfolios(bound.session) if asked.total else None,
     )
 
