@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -127,6 +127,7 @@ STEPS = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(DAYS_OF, STEPS)
+@example({2}, [("take_out", 3), ("bring_in", {0}), ("take_out", 1)])
 async def test_every_day_is_held_or_it_is_told_why_not(
     location: Location,
     candles: Make,

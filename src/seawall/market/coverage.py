@@ -164,10 +164,18 @@ async def _write_gaps(connection: Connection, coverage_id: int, reason: str, gap
 
 
 async def count_missing(session: AsyncSession, coverage_ids: Sequence[int]) -> None:
-    """Add up what is missing of series, and might be had; not what has expired."""
+    """Add up what is missing of series, and might be had; not what has expired.
+
+    Nothing is missing of a series that has no rows: there is nothing between which it could be.
+    """
     missing = (
         select(func.coalesce(func.sum(DataGap.missing), 0))
-        .where(DataGap.coverage_id == DataCoverage.id, _TOLD, DataGap.reason != EXPIRED)
+        .where(
+            DataGap.coverage_id == DataCoverage.id,
+            DataCoverage.rows > 0,
+            _TOLD,
+            DataGap.reason != EXPIRED,
+        )
         .scalar_subquery()
     )
     await session.execute(
