@@ -16,13 +16,18 @@ from seawall.db.database import Location
 from seawall.db.engine import create_engine
 from seawall.db.session import transaction
 from seawall.db.vault import Vault
-from seawall.identity.tables import User
+from seawall.identity.tables import OutboxMail, User
 from seawall.portfolios.tables import ExchangeConnection
 
-OWNERS: dict[str, type[Base]] = {"users": User, "exchange_connections": ExchangeConnection}
+OWNERS: dict[str, type[Base]] = {
+    "users": User,
+    "exchange_connections": ExchangeConnection,
+    "outbox": OutboxMail,
+}
 SEALED = {
     "users": ("first_name", "last_name", "full_name", "two_factor_secret"),
     "exchange_connections": ("api_key_encrypted", "api_secret_encrypted", "passphrase_encrypted"),
+    "outbox": ("body",),
 }
 Admit = Callable[..., Awaitable[None]]
 ReadAll = Callable[..., Awaitable[str]]
@@ -54,7 +59,7 @@ async def _sealed(
 
 @pytest.fixture
 def admit(engine: AsyncEngine, vault: Vault) -> Admit:
-    """Add a user and one exchange connection of theirs, with every secret that they can have."""
+    """Add a user, one exchange connection and one mail, with every secret that they can have."""
 
     async def add(user: UUID, secret: str, *, with_vault: Vault = vault) -> None:
         async with transaction(engine, user) as session:
@@ -75,6 +80,14 @@ def admit(engine: AsyncEngine, vault: Vault) -> Admit:
                     name="mine",
                     api_key_last_four="last",
                     **await _sealed(session, with_vault, "exchange_connections", user, secret),
+                )
+            )
+            await session.execute(
+                insert(OutboxMail).values(
+                    id=user,
+                    recipient="a@example.com",
+                    subject="Hello",
+                    **await _sealed(session, with_vault, "outbox", user, secret),
                 )
             )
 

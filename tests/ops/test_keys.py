@@ -34,6 +34,7 @@ USERS = (ADA, BOB, EVE)
 COLUMNS = {
     *(f"users.{name}" for name in ("first_name", "last_name", "full_name", "two_factor_secret")),
     *(f"exchange_connections.{name}_encrypted" for name in ("api_key", "api_secret", "passphrase")),
+    "outbox.body",
 }
 
 
@@ -143,7 +144,7 @@ def test_no_sealed_column_is_missed() -> None:
         assert table.info["tenant"]
         for column in rotation.sealed_columns(table):
             found.add(f"{table.name}.{column.name}")
-            assert column.name in table.info["audit"].redacted
+            assert "unaudited" in table.info or column.name in table.info["audit"].redacted
     assert found == COLUMNS
 
 

@@ -123,6 +123,9 @@ class Trader:
             | {"key": uuid4().hex, "request_hash": _hash(), "expires_at": time},
             "notifications": own
             | {"type": "note", "title": "Note", "message": "Noted.", "created_at": time},
+            "outbox": own
+            | {"recipient": "a@example.com", "subject": "Hello", "sent_at": time}
+            | {"created_at": time},
             "system_logs": {"time": time, "level": "info", "component": "test", "message": "hello"},
         }
         return rows[rule]
