@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.result import Result
 
 MODULES = {
+    "api-read": "api_read",
     "bulk-read": "bulk",
     "bulk-write": "bulk",
     "cli-help": "command_line",

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from seawall import __version__
@@ -39,10 +39,9 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     )
     if desk is not None:
         app.state.desk = desk
-    v1 = APIRouter(prefix="/api/v1", responses=RESPONSES)
-    for router in (auth.router, account.router, portfolios.router, risk.router):
-        v1.include_router(router)
-    app.include_router(v1)
+    # Routes are tried one after the other: what is asked most comes first.
+    for router in (portfolios.router, risk.router, account.router, auth.router):
+        app.include_router(router, prefix="/api/v1", responses=RESPONSES)
     app.include_router(health.router)
     handle_errors(app)
     app.add_middleware(Edge)

@@ -4,7 +4,7 @@ import hashlib
 import math
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Response
 from pydantic import (
@@ -71,19 +71,18 @@ class Told(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-def tag_of(told: Told) -> str:
-    """Return the ETag of what is answered: it changes with any of it."""
-    return f'"{hashlib.sha256(told.model_dump_json().encode()).hexdigest()[:32]}"'
+def _tag(content: str) -> str:
+    return f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
 
 
-def tagged(response: Response, told: Told, known: str | None = None) -> Any:
-    """Answer with an ETag, or with nothing to who has the same already."""
-    tag = tag_of(told)
-    if known is not None and _names(known, tag):
-        return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
-    response.headers["ETag"] = tag
-    response.headers["Cache-Control"] = "private, no-cache"
-    return told
+def tagged(told: Told, known: str | None = None) -> Response:
+    """Answer with an ETag, which changes with any of it; with nothing to who has the same."""
+    content = told.model_dump_json()
+    headers = {"ETag": _tag(content), "Cache-Control": "private, no-cache"}
+    if known is not None and _names(known, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    # Written once: a model that is returned would be checked and written again.
+    return Response(content, headers=headers, media_type="application/json")
 
 
 def require_match(given: str | None, told: Told) -> None:
@@ -92,7 +91,7 @@ def require_match(given: str | None, told: Told) -> None:
     Raises:
         PreconditionError: it was changed meanwhile.
     """
-    if given is not None and not _names(given, tag_of(told)):
+    if given is not None and not _names(given, _tag(told.model_dump_json())):
         raise PreconditionError(
             "This was changed meanwhile.", hint="Read it again, and change that."
         )

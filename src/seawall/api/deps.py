@@ -21,7 +21,8 @@ _SHOWN = (
 )
 
 
-def desk_of(request: Request) -> Desk:
+# Not a plain function, which would be run in a thread each time.
+async def desk_of(request: Request) -> Desk:
     """Return the desk that the app was started with."""
     found: Desk = request.app.state.desk
     return found

@@ -39,7 +39,7 @@ class Asked:
         return self.after
 
 
-def _read(
+async def _read(
     limit: Annotated[int, Query(ge=1, le=MOST, description="How many at most.")] = 50,
     cursor: Annotated[
         str | None,

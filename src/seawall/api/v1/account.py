@@ -178,18 +178,16 @@ async def _profile(session: AsyncSession, row: Profile | None) -> UserProfile:
 
 
 @router.get("/profile", operation_id="getProfile", tags=["profile"], response_model=UserProfile)
-async def get_profile(bound: Reader, response: Response, known: IfNoneMatch = None) -> Any:
+async def get_profile(bound: Reader, known: IfNoneMatch = None) -> Response:
     """Tell who asks."""
     row = await preferences.find_row(bound.session, Profile)
-    return tagged(response, await _profile(bound.session, row), known)
+    return tagged(await _profile(bound.session, row), known)
 
 
 @router.patch(
     "/profile", operation_id="changeProfile", tags=["profile"], response_model=UserProfile
 )
-async def change_profile(
-    bound: Manager, response: Response, body: ProfileChange, match: IfMatch = None
-) -> Any:
+async def change_profile(bound: Manager, body: ProfileChange, match: IfMatch = None) -> Response:
     """Change what a user shows of themselves."""
     row = await preferences.lock_row(bound.session, Profile)
     require_match(match, await _profile(bound.session, row))
@@ -199,7 +197,7 @@ async def change_profile(
             raise InvalidError("A user has a name.")
         await users.change_user(bound.session, username=changes.pop("username"))
     row = await preferences.change_row(bound.session, row, changes)
-    return tagged(response, await _profile(bound.session, row))
+    return tagged(await _profile(bound.session, row))
 
 
 def _given(body: Body) -> dict[str, Any]:
@@ -246,18 +244,16 @@ class SettingsChange(Body):
 
 
 @router.get("/settings", operation_id="getSettings", tags=["settings"], response_model=Settings)
-async def get_settings(bound: Reader, response: Response, known: IfNoneMatch = None) -> Any:
+async def get_settings(bound: Reader, known: IfNoneMatch = None) -> Response:
     """Tell the settings."""
     row = await preferences.find_row(bound.session, UserSettings)
-    return tagged(response, Settings.model_validate(row or SettingsChange()), known)
+    return tagged(Settings.model_validate(row or SettingsChange()), known)
 
 
 @router.patch(
     "/settings", operation_id="changeSettings", tags=["settings"], response_model=Settings
 )
-async def change_settings(
-    bound: Manager, response: Response, body: SettingsChange, match: IfMatch = None
-) -> Any:
+async def change_settings(bound: Manager, body: SettingsChange, match: IfMatch = None) -> Response:
     """Change settings."""
     row = await preferences.lock_row(bound.session, UserSettings)
     require_match(match, Settings.model_validate(row))
@@ -265,7 +261,7 @@ async def change_settings(
     if changes.get("timezone") is not None:
         _require_zone(changes["timezone"])
     row = await preferences.change_row(bound.session, row, changes)
-    return tagged(response, Settings.model_validate(row))
+    return tagged(Settings.model_validate(row))
 
 
 def _require_zone(name: str) -> None:

@@ -1,6 +1,6 @@
 """Portfolios: what is in them, what happened, what is left of it, and how they did."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -108,12 +108,10 @@ async def create(
 
 
 @router.get("/{portfolio_id}", operation_id="getPortfolio", response_model=Portfolio)
-async def get(
-    bound: Reader, response: Response, portfolio_id: UUID, known: IfNoneMatch = None
-) -> Any:
+async def get(bound: Reader, portfolio_id: UUID, known: IfNoneMatch = None) -> Response:
     """Tell of a portfolio."""
     found = await find(bound.session, portfolio_id)
-    return tagged(response, Portfolio.model_validate(found), known)
+    return tagged(Portfolio.model_validate(found), known)
 
 
 class Holding(Told):
