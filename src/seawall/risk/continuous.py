@@ -23,7 +23,7 @@ from seawall.risk.continuously.market import KnownMarket, know_market
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion
 
-CHUNK = 5_000
+CHUNK = 2_500
 """Portfolios in one transaction, and so locked at a time: well under a second of work."""
 TOGETHER = 2
 """Transactions at a time: while the server writes one, the other is measured."""

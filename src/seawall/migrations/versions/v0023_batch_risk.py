@@ -15,21 +15,32 @@ depends_on = None
 
 LEDGER = "h.exchange_source = 'manual' AND h.wallet_address IS NULL"
 
+# Two statements, for no plan is good at both: everybody, and whoever holds one asset.
 PORTFOLIOS_TO_MEASURE = f"""
 CREATE FUNCTION portfolios_to_measure(held integer[])
 RETURNS TABLE (portfolio_id uuid, user_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    WITH wanted AS (
-        SELECT t.portfolio_id FROM transactions t WHERE held IS NULL
-        UNION
-        SELECT h.portfolio_id FROM holdings h
-        WHERE held IS NOT NULL AND {LEDGER} AND h.asset_id = ANY (held)
-    )
-    SELECT p.id, p.user_id FROM wanted w
-    JOIN portfolios p ON p.id = w.portfolio_id AND p.deleted_at IS NULL
-    JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
-    ORDER BY p.id
-$$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF held IS NULL THEN
+        RETURN QUERY
+        SELECT p.id, p.user_id FROM portfolios p
+        JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
+        CROSS JOIN LATERAL (
+            SELECT FROM transactions t WHERE t.portfolio_id = p.id LIMIT 1
+        ) happened
+        WHERE p.deleted_at IS NULL ORDER BY p.id;
+    ELSE
+        RETURN QUERY
+        SELECT p.id, p.user_id
+        FROM (
+            SELECT DISTINCT h.portfolio_id FROM holdings h
+            WHERE {LEDGER} AND h.asset_id = ANY (held)
+        ) w
+        JOIN portfolios p ON p.id = w.portfolio_id AND p.deleted_at IS NULL
+        JOIN users u ON u.id = p.user_id AND u.deleted_at IS NULL
+        ORDER BY p.id;
+    END IF;
+END $$
 """  # noqa: S608 - the only text put in is a condition above
 
 ASSETS_HELD = f"""

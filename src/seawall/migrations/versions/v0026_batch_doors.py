@@ -70,20 +70,26 @@ BEGIN
                 WHERE t.portfolio_id = p.id AND t.transaction_date > as_of
             ) AS moved
         FROM unnest(wanted) WITH ORDINALITY AS given (id, place)
-        JOIN portfolios p ON p.id = given.id AND p.deleted_at IS NULL
+        CROSS JOIN LATERAL (
+            SELECT p.id FROM portfolios p WHERE p.id = given.id AND p.deleted_at IS NULL OFFSET 0
+        ) p
     )
-    SELECT a.place, a.moved OR count(h.asset_id) = 0,
-        CASE WHEN a.moved THEN 0 ELSE count(h.asset_id)::integer END,
+    SELECT h.place, h.moved OR count(h.asset_id) = 0,
+        CASE WHEN h.moved THEN 0 ELSE count(h.asset_id)::integer END,
         string_agg(
             int4send(h.asset_id) || float8send(h.quantity::double precision), ''
-        ) FILTER (WHERE NOT a.moved),
+        ) FILTER (WHERE NOT h.moved),
         CASE WHEN count(h.asset_id) = count(price.usd) THEN sum({ROUNDED}) END,
         coalesce(sum(h.total_invested_usd), 0),
         coalesce(sum(h.quantity) FILTER (WHERE h.asset_id = cash), 0)
-    FROM asked a LEFT JOIN holdings h ON h.portfolio_id = a.id AND {LEDGER}
+    FROM (
+        -- Apart, or the planner joins the prices to each portfolio by itself.
+        SELECT a.place, a.moved, h.asset_id, h.quantity, h.total_invested_usd
+        FROM asked a LEFT JOIN holdings h ON h.portfolio_id = a.id AND {LEDGER} OFFSET 0
+    ) h
     LEFT JOIN unnest(asset_ids, prices) AS price (asset_id, usd) ON price.asset_id = h.asset_id
     CROSS JOIN LATERAL (SELECT h.quantity * price.usd AS usd OFFSET 0) worth
-    GROUP BY a.place, a.moved;
+    GROUP BY h.place, h.moved;
 END $$
 """  # noqa: S608 - the only texts put in are the conditions above
 
