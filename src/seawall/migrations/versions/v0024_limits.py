@@ -17,12 +17,11 @@ PORTFOLIOS_LIMITED = """
 CREATE FUNCTION portfolios_limited(measured uuid[])
 RETURNS TABLE (portfolio_id uuid, user_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT p.id, p.user_id FROM portfolios p
-    WHERE p.id = ANY (measured) AND p.deleted_at IS NULL AND EXISTS (
-        SELECT FROM risk_limits l
-        WHERE l.user_id = p.user_id AND l.account_id IS NULL
-            AND (l.portfolio_id = p.id OR l.portfolio_id IS NULL)
-    )
+    -- From the limits, of which there are few, and not from each of thousands of portfolios.
+    SELECT DISTINCT p.id, p.user_id
+    FROM risk_limits l JOIN portfolios p ON p.user_id = l.user_id
+        AND (l.portfolio_id = p.id OR l.portfolio_id IS NULL)
+    WHERE l.account_id IS NULL AND p.id = ANY (measured) AND p.deleted_at IS NULL
     ORDER BY p.id
 $$
 """
