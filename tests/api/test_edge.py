@@ -74,7 +74,7 @@ async def test_a_bug_is_told_without_what_it_was(
         raise RuntimeError("canary-1234")
 
     web.app.dependency_overrides[desk_of] = broken
-    found = await web.client().get("/api/v1/profile")
+    found = await web.client().get("/readyz")
     problem(found, 500, "bug")
     assert "canary" not in found.text
     assert found.headers["x-content-type-options"] == "nosniff"

@@ -5,6 +5,8 @@ so a token is over when its session is, however long its signature would still b
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from time import time
 from uuid import UUID
 
 import jwt
@@ -15,6 +17,8 @@ from seawall.identity.schemas import OpenedSession
 
 ALGORITHM = "HS256"
 ISSUER = "seawall"
+REMEMBERED = 4_096
+"""How many tokens one process need not check again."""
 _CLAIMS = ("iss", "sub", "jti", "exp")
 
 
@@ -40,13 +44,20 @@ def issue(secret: SigningSecret, opened: OpenedSession) -> str:
 def read(secret: SigningSecret, token: str) -> Access | None:
     """Read an access token; None when it is not one of ours that is good now."""
     try:
-        claims = jwt.decode(
-            token,
-            secret.key("access"),
-            algorithms=[ALGORITHM],
-            issuer=ISSUER,
-            options={"require": list(_CLAIMS)},
-        )
-        return Access(UUID(claims["sub"]), SecretStr(claims["jti"]))
+        found, expires_at = _verified(secret.key("access"), token)
     except (jwt.InvalidTokenError, ValueError):
         return None
+    return found if time() < expires_at else None
+
+
+# A token comes with every request of its 15 minutes: its signature is checked at the first.
+@lru_cache(maxsize=REMEMBERED)
+def _verified(key: bytes, token: str) -> tuple[Access, int]:
+    claims = jwt.decode(
+        token,
+        key,
+        algorithms=[ALGORITHM],
+        issuer=ISSUER,
+        options={"require": list(_CLAIMS)},
+    )
+    return Access(UUID(claims["sub"]), SecretStr(claims["jti"])), claims["exp"]

@@ -1,17 +1,18 @@
 """The app: its routes, its edge, and what it opens when it starts."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from seawall import __version__
 from seawall.api import health
 from seawall.api.edge import Edge
 from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
+from seawall.api.operations import SCHEMES, stand_before
 from seawall.api.v1 import account, auth, portfolios, risk
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
@@ -34,15 +35,13 @@ def build_app(desk: Desk | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_open if desk is None else None,
-        generate_unique_id_function=_operation_id,
         redirect_slashes=False,
     )
     if desk is not None:
         app.state.desk = desk
-    # Routes are tried one after the other: what is asked most comes first.
-    for router in (portfolios.router, risk.router, account.router, auth.router):
-        app.include_router(router, prefix="/api/v1", responses=RESPONSES)
-    app.include_router(health.router)
+    for router in (account, auth, health, portfolios, risk):
+        app.router.routes.extend(router.router.routes)
+    stand_before(app)
     handle_errors(app)
     app.add_middleware(Edge)
     app.openapi = partial(_schema, app)  # type: ignore[method-assign]  # as FastAPI's docs have it
@@ -53,6 +52,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
     """Write the schema, in which errors are of the type that they are sent as."""
     if app.openapi_schema is None:
         written = FastAPI.openapi(app)
+        written["components"]["securitySchemes"] = SCHEMES
         for methods in written["paths"].values():
             for operation in methods.values():
                 for status in RESPONSES:
@@ -60,10 +60,6 @@ def _schema(app: FastAPI) -> dict[str, Any]:
                     told["content"] = {MEDIA_TYPE: told["content"]["application/json"]}
         app.openapi_schema = written
     return app.openapi_schema
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 @asynccontextmanager
@@ -75,6 +71,9 @@ async def _open(app: FastAPI) -> AsyncIterator[None]:
         follow(cache, engine),
     ):
         app.state.desk = open_desk(engine, cache, settings)
+        # What was imported stays: looking through it for garbage would hold up requests.
+        gc.collect()
+        gc.freeze()
         yield
 
 

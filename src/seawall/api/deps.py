@@ -1,24 +1,26 @@
 """What operations are given: the desk, who asks, and one transaction bound to them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import Depends, Header, Request
-from fastapi.security import APIKeyCookie, HTTPBearer
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi.dependencies.models import Dependant
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from seawall.api.callers import SESSION_COOKIE, Caller, identify, limit
+from seawall.api.callers import Caller, identify, limit
 from seawall.core.errors import ForbiddenError
+from seawall.db.engine import TenantConnection
+from seawall.db.reading import reading
 from seawall.db.session import transaction
 from seawall.identity.desk import Desk
 from seawall.identity.schemas import Scope
 
-# They tell the schema how to authenticate; `identify` does it.
-_SHOWN = (
-    Depends(HTTPBearer(auto_error=False, description="An access token, or an API key.")),
-    Depends(APIKeyCookie(name=SESSION_COOKIE, auto_error=False)),
-)
+T = TypeVar("T")
+TRANSACTION = "seawall_transaction"
+"""Where a request keeps what its operation has to end."""
 
 
 # Not a plain function, which would be run in a thread each time.
@@ -51,57 +53,77 @@ class Bound:
     desk: Desk
 
 
-def _allow(scope: Scope | None) -> Callable[..., Awaitable[Caller]]:
-    async def allow(desk: TheDesk, request: Request) -> Caller:
-        caller = await identify(desk, request)
-        await limit(desk, request, caller)
-        if scope is None and caller.session_id is None:
-            raise ForbiddenError(
-                "An API key may not do this.", hint="Log in: it concerns the account's security."
-            )
-        if scope is not None and scope not in caller.scopes:
-            raise ForbiddenError(
-                f"This key may not {scope}.", hint=f"Make one with the scope {scope}."
-            )
-        return caller
+@dataclass(frozen=True, slots=True)
+class Quick:
+    """Who asks, and a transaction that only reads, on the driver itself."""
 
-    return allow
+    caller: Caller
+    connection: TenantConnection
+    desk: Desk
 
 
-_read, _manage, _person = _allow(Scope.READ), _allow(Scope.MANAGE), _allow(None)
+async def _admit(request: Request, scope: Scope | None) -> Caller:
+    desk: Desk = request.app.state.desk
+    caller = await identify(desk, request)
+    await limit(desk, request, caller)
+    if scope is None and caller.session_id is None:
+        raise ForbiddenError(
+            "An API key may not do this.", hint="Log in: it concerns the account's security."
+        )
+    if scope is not None and scope not in caller.scopes:
+        raise ForbiddenError(f"This key may not {scope}.", hint=f"Make one with the scope {scope}.")
+    return caller
 
 
-async def _bind_reader(
-    desk: TheDesk, caller: Annotated[Caller, Depends(_read)]
-) -> AsyncIterator[Bound]:
-    async with transaction(desk.engine, caller.user_id) as session:
-        yield Bound(caller, session, desk)
+def _caller(scope: Scope | None) -> Callable[..., Awaitable[Caller]]:
+    async def admit(request: Request) -> Caller:
+        return await _admit(request, scope)
+
+    return admit
 
 
-async def _bind_manager(
-    desk: TheDesk, caller: Annotated[Caller, Depends(_manage)]
-) -> AsyncIterator[Bound]:
-    async with transaction(desk.engine, caller.user_id) as session:
-        yield Bound(caller, session, desk)
+# One dependency and not three, without an end of its own: `operations` ends the transaction, and
+# each one that FastAPI has to find and to end costs as much as a read of the database.
+def _binding(
+    scope: Scope | None,
+    begin: Callable[[AsyncEngine, UUID], AbstractAsyncContextManager[T]],
+    give: Callable[[Caller, T, Desk], Any],
+) -> Callable[..., Awaitable[Any]]:
+    async def bind(request: Request) -> Any:
+        caller = await _admit(request, scope)
+        desk: Desk = request.app.state.desk
+        opened = begin(desk.engine, caller.user_id)
+        given = await opened.__aenter__()
+        request.scope[TRANSACTION] = opened
+        return give(caller, given, desk)
+
+    return bind
 
 
-async def _bind_person(
-    desk: TheDesk, caller: Annotated[Caller, Depends(_person)]
-) -> AsyncIterator[Bound]:
-    async with transaction(desk.engine, caller.user_id) as session:
-        yield Bound(caller, session, desk)
+_read = _binding(Scope.READ, transaction, Bound)
+_read_quickly = _binding(Scope.READ, reading, Quick)
+_manage = _binding(Scope.MANAGE, transaction, Bound)
+_bind_person = _binding(None, transaction, Bound)
+_person = _caller(None)
+_CALLERS = frozenset({_read, _read_quickly, _manage, _bind_person, _person})
 
-
-# Scope "function": committed before the answer leaves, not after it.
-Reader = Annotated[Bound, Depends(_bind_reader, scope="function")]
+Reader = Annotated[Bound, Depends(_read)]
 """Whoever may read."""
-Manager = Annotated[Bound, Depends(_bind_manager, scope="function")]
+QuickReader = Annotated[Quick, Depends(_read_quickly)]
+"""The same, for what is asked most often."""
+Manager = Annotated[Bound, Depends(_manage)]
 """Whoever may change what is not a trade."""
-Person = Annotated[Bound, Depends(_bind_person, scope="function")]
+Person = Annotated[Bound, Depends(_bind_person)]
 """Whoever has logged in: keys may not touch what guards the account."""
 ThePerson = Annotated[Caller, Depends(_person)]
 """The same, without a transaction: for what has several of its own."""
-SECURED = list(_SHOWN)
+
+
+def needs_caller(dependant: Dependant) -> bool:
+    """Tell whether an operation is for somebody who is known."""
+    return dependant.call in _CALLERS or any(map(needs_caller, dependant.dependencies))
+
+
 IdempotencyKey = Annotated[
     str | None,
     Header(

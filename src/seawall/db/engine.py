@@ -86,12 +86,25 @@ def _to_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def create_engine(url: str, *, role: str | None = APP_ROLE, pooled: bool = True) -> AsyncEngine:
+CONNECTIONS = 15
+"""How many one process has at most."""
+
+
+def create_engine(
+    url: str,
+    *,
+    role: str | None = APP_ROLE,
+    pooled: bool = True,
+    connections: int = CONNECTIONS,
+) -> AsyncEngine:
     """Open an engine whose every connection takes the given role."""
     settings = {"application_name": "seawall", "timezone": "UTC", "jit": "off"}
     if role is not None:
         settings["role"] = role
-    options: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
+    # Without overflow: those connections would be closed as soon as they are free, and opened
+    # again a moment later, which costs the server a process and the caller more than the query.
+    kept = {"pool_size": connections, "max_overflow": 0}
+    options: dict[str, Any] = kept if pooled else {"poolclass": NullPool}
     return create_async_engine(
         parse_url(url),
         connect_args={

@@ -3,14 +3,13 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api.bodies import Body, Shown, Time, Told, require_match, tagged
 from seawall.api.callers import client_of
 from seawall.api.deps import (
-    SECURED,
     IdempotencyKey,
     IfMatch,
     IfNoneMatch,
@@ -19,6 +18,7 @@ from seawall.api.deps import (
     Reader,
 )
 from seawall.api.once import Asked, once
+from seawall.api.operations import routes
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.identity import api_keys, sessions
 from seawall.identity.schemas import Scope, UserStatus
@@ -26,7 +26,7 @@ from seawall.identity.store import preferences, users
 from seawall.identity.store import sessions as store
 from seawall.identity.tables import Profile, UserSettings
 
-router = APIRouter(dependencies=SECURED)
+router = routes()
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
 
 

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import Field, SecretStr, StringConstraints
 
 from seawall.api import access
 from seawall.api.bodies import Body, Shown, Time, Told
 from seawall.api.callers import DEVICE_COOKIE, SESSION_COOKIE, client_of, csrf_token
-from seawall.api.deps import SECURED, Person, Stranger, TheDesk, ThePerson
+from seawall.api.deps import Person, Stranger, TheDesk, ThePerson
+from seawall.api.operations import routes
 from seawall.core.errors import ConflictError, ForbiddenError, NotFoundError
 from seawall.db.session import transaction
 from seawall.identity import accounts, login, sessions, two_factor
@@ -20,7 +21,7 @@ from seawall.identity.sessions import BROWSER_LIFETIME
 from seawall.identity.store import sessions as store
 from seawall.identity.store import users
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+router = routes("/auth", "auth")
 
 Email = Annotated[str, StringConstraints(max_length=255), Field(examples=["ada@example.com"])]
 Password = Annotated[SecretStr, Field(max_length=1024, examples=["correct horse battery staple"])]
@@ -147,7 +148,7 @@ async def log_in_browser(
     return BrowserSession(csrf_token=csrf_token(desk, token), expires_at=found.session.expires_at)
 
 
-@router.get("/csrf", operation_id="getCsrfToken", dependencies=SECURED)
+@router.get("/csrf", operation_id="getCsrfToken")
 async def get_csrf_token(desk: TheDesk, request: Request, caller: ThePerson) -> BrowserSession:
     """Tell a browser's pages their CSRF token."""
     if caller.kind != "cookie":
@@ -155,7 +156,7 @@ async def get_csrf_token(desk: TheDesk, request: Request, caller: ThePerson) -> 
     return BrowserSession(csrf_token=csrf_token(desk, request.cookies[SESSION_COOKIE]))
 
 
-@router.post("/logout", status_code=204, operation_id="logOut", dependencies=SECURED)
+@router.post("/logout", status_code=204, operation_id="logOut")
 async def log_out(bound: Person, request: Request, response: Response) -> None:
     """End this session."""
     assert bound.caller.session_id is not None  # noqa: S101 - a person has one
@@ -172,7 +173,7 @@ class Ended(Told):
     ended: int
 
 
-@router.post("/logout-everywhere", operation_id="logOutEverywhere", dependencies=SECURED)
+@router.post("/logout-everywhere", operation_id="logOutEverywhere")
 async def log_out_everywhere(bound: Person, request: Request) -> Ended:
     """End all sessions, this one too."""
     ended = await sessions.log_out_everywhere(bound.session, client_of(request))
@@ -216,9 +217,7 @@ async def _user(desk: Desk, caller: ThePerson) -> UserRecord:
     return found
 
 
-@router.post(
-    "/change-password", status_code=204, operation_id="changePassword", dependencies=SECURED
-)
+@router.post("/change-password", status_code=204, operation_id="changePassword")
 async def change_password(desk: TheDesk, caller: ThePerson, body: PasswordChange) -> None:
     """Change the password; all other sessions end."""
     user = await _user(desk, caller)
@@ -228,7 +227,7 @@ async def change_password(desk: TheDesk, caller: ThePerson, body: PasswordChange
     await accounts.change_password(desk, user, body.password, body.new_password, family)
 
 
-@router.post("/change-email", status_code=202, operation_id="changeEmail", dependencies=SECURED)
+@router.post("/change-email", status_code=202, operation_id="changeEmail")
 async def change_email(desk: TheDesk, caller: ThePerson, body: Credentials) -> None:
     """Have a token mailed to the address that the account is to have."""
     user = await _user(desk, caller)
@@ -274,7 +273,7 @@ class RecoveryCodes(Told):
     recovery_codes: list[Shown]
 
 
-@router.post("/two-factor", operation_id="beginTwoFactor", dependencies=SECURED)
+@router.post("/two-factor", operation_id="beginTwoFactor")
 async def begin_two_factor(desk: TheDesk, caller: ThePerson, body: Proof) -> Enrolment:
     """Begin with a second factor, which is on once a code of it is confirmed."""
     await accounts.prove(desk, await _user(desk, caller), body.password)
@@ -282,7 +281,7 @@ async def begin_two_factor(desk: TheDesk, caller: ThePerson, body: Proof) -> Enr
         return Enrolment.model_validate(await two_factor.begin(desk, session, caller.user_id))
 
 
-@router.post("/two-factor/confirm", operation_id="confirmTwoFactor", dependencies=SECURED)
+@router.post("/two-factor/confirm", operation_id="confirmTwoFactor")
 async def confirm_two_factor(desk: TheDesk, bound: Person, body: Code) -> RecoveryCodes:
     """Turn the second factor on."""
     codes = await two_factor.confirm(desk, bound.session, bound.caller.user_id, body.code)
@@ -293,9 +292,7 @@ class Disarm(Proof, Code):
     """The password and a code."""
 
 
-@router.post(
-    "/two-factor/disable", status_code=204, operation_id="disableTwoFactor", dependencies=SECURED
-)
+@router.post("/two-factor/disable", status_code=204, operation_id="disableTwoFactor")
 async def disable_two_factor(desk: TheDesk, caller: ThePerson, body: Disarm) -> None:
     """Turn the second factor off."""
     await accounts.prove(desk, await _user(desk, caller), body.password)

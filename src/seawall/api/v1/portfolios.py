@@ -3,14 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import Body, Query, Request, Response
 from pydantic import Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api import bodies
 from seawall.api.bodies import Figure, Money, Time, Told, Utc, tagged
-from seawall.api.deps import SECURED, IdempotencyKey, IfNoneMatch, Manager, Reader
+from seawall.api.deps import IdempotencyKey, IfNoneMatch, Manager, QuickReader, Reader
 from seawall.api.once import Asked, once
+from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, cut, read_id, read_time, write_cursor, wrong_cursor
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.core.time import to_micros
@@ -23,7 +24,7 @@ from seawall.portfolios.schemas import LotMethod, PortfolioRecord, TransactionTy
 from seawall.portfolios.transactions import import_transactions
 from seawall.portfolios.valuation import begin, measure_performance, value_portfolio
 
-router = APIRouter(prefix="/portfolios", tags=["portfolios"], dependencies=SECURED)
+router = routes("/portfolios", "portfolios")
 _CSV = "date,type,asset,quantity,price_usd,fee_usd,notes\n2026-01-05,buy,BTC,1,90000,0,\n"
 _Instant = Annotated[Utc | None, Query(examples=["2026-01-31T00:00:00Z"])]
 
@@ -67,8 +68,13 @@ async def find(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord:
     """
     found = await browse.find_portfolio(session, portfolio_id)
     if found is None:
-        raise NotFoundError("There is no such portfolio.")
+        raise absent()
     return found
+
+
+def absent() -> NotFoundError:
+    """Return the error of a portfolio that is not there, or is another's: nobody can tell which."""
+    return NotFoundError("There is no such portfolio.")
 
 
 def _place(portfolio: PortfolioRecord) -> tuple[int, str]:
@@ -108,9 +114,11 @@ async def create(
 
 
 @router.get("/{portfolio_id}", operation_id="getPortfolio", response_model=Portfolio)
-async def get(bound: Reader, portfolio_id: UUID, known: IfNoneMatch = None) -> Response:
+async def get(quick: QuickReader, portfolio_id: UUID, known: IfNoneMatch = None) -> Response:
     """Tell of a portfolio."""
-    found = await find(bound.session, portfolio_id)
+    found = await browse.read_portfolio(quick.connection, portfolio_id)
+    if found is None:
+        raise absent()
     return tagged(Portfolio.model_validate(found), known)
 
 

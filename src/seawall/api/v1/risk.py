@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import Field
 
 from seawall.api.bodies import Figure, Money, Time, Told
-from seawall.api.deps import SECURED, IdempotencyKey, Manager, Reader
+from seawall.api.deps import IdempotencyKey, Manager, Reader
 from seawall.api.once import Asked, once
+from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, cut, read_id, read_time, write_cursor
 from seawall.api.v1.portfolios import find
 from seawall.core.errors import NotFoundError
@@ -19,7 +20,7 @@ from seawall.quant.metrics.registry import REGISTRY
 from seawall.risk import store
 from seawall.risk.schemas import RiskReport
 
-router = APIRouter(tags=["risk"], dependencies=SECURED)
+router = routes("", "risk")
 REPORT = "risk.report_portfolio"
 """The worker's job, named as jobs are."""
 
