@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from seawall.api import callers
 from seawall.api.app import build_app
-from seawall.api.deps import desk_of
 from seawall.core.settings import ApiSettings, CacheSettings, Settings
 from seawall.db.cache import open_cache
 
@@ -70,11 +69,12 @@ async def test_too_much_is_refused_however_it_comes(web: Web, problem: Any) -> N
 async def test_a_bug_is_told_without_what_it_was(
     web: Web, problem: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken() -> None:
-        raise RuntimeError("canary-1234")
+    class Broken:
+        def __getattr__(self, name: str) -> None:
+            raise RuntimeError("canary-1234")
 
-    web.app.dependency_overrides[desk_of] = broken
-    found = await web.client().get("/readyz")
+    web.app.state.desk = Broken()
+    found = await web.client("a.b.c").get("/api/v1/profile")
     problem(found, 500, "bug")
     assert "canary" not in found.text
     assert found.headers["x-content-type-options"] == "nosniff"
