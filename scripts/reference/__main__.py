@@ -3,8 +3,10 @@
 import argparse
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+from scripts.reference import api
 from scripts.reference.cache import cache_page
 from scripts.reference.commands import cli_page
 from scripts.reference.formats import formats_page
@@ -15,7 +17,12 @@ from scripts.reference.tables import table_pages
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
 MEND = "Mend it with `make docs`; a page that nothing writes is to be removed."
+ADD_ONLY = (
+    "Version 1 of the API may only be added to (docs/api.md). Give it back what it had; or, before"
+    " it was ever released, change it knowingly with --break-api."
+)
 WRITERS: dict[str, Callable[[], str]] = {
+    api.NAME: api.api_page,
     "cache.md": cache_page,
     "cli.md": cli_page,
     "formats.md": formats_page,
@@ -38,7 +45,8 @@ def find_drift(folder: Path) -> list[str]:
         for name, text in pages.items()
         if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
     ]
-    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*.md"))
+    files = (path for path in folder.rglob("*") if path.suffix in {".md", ".json"})
+    there = (path.relative_to(folder).as_posix() for path in files)
     return drifted + sorted(set(there) - pages.keys())
 
 
@@ -48,21 +56,46 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 on a difference"
     )
+    parser.add_argument(
+        "--break-api", action="store_true", help="write what breaks programs of the API, too"
+    )
     parser.add_argument("--folder", type=Path, default=PAGES, help="where the pages are")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     if arguments.check:
-        drifted = find_drift(folder)
-        for name in drifted:
-            print(f"{folder / name} differs from the code.", file=sys.stderr)
-        if drifted:
-            print(MEND, file=sys.stderr)
-        return 1 if drifted else 0
-    for name, text in write_pages().items():
+        return _check(folder)
+    pages = write_pages()
+    if _tell_breaks(folder, pages[api.NAME]) and not arguments.break_api:
+        return 1
+    for name, text in pages.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return 0
+
+
+def _check(folder: Path) -> int:
+    drifted = find_drift(folder)
+    for name in drifted:
+        print(f"{folder / name} differs from the code.", file=sys.stderr)
+    if api.NAME in drifted:
+        _tell_breaks(folder, api.api_page())
+    if drifted:
+        print(MEND, file=sys.stderr)
+    return 1 if drifted else 0
+
+
+def _tell_breaks(folder: Path, written: str) -> bool:
+    try:
+        broken = api.broken_promises(folder, written, datetime.now(UTC).date())
+    except ValueError:
+        print(f"{folder / api.NAME} is not JSON: take either side of it first.", file=sys.stderr)
+        return True
+    for each in broken:
+        print(each, file=sys.stderr)
+    if broken:
+        print(ADD_ONLY, file=sys.stderr)
+    return bool(broken)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seawall.api.deprecation import announced
 from seawall.api.errors import TooLargeError, answer, problem
 from seawall.api.metrics import REQUESTS, SECONDS
 
@@ -99,7 +100,7 @@ def _too_large() -> TooLargeError:
 
 def _with_ours(scope: Scope, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
     given = {name.lower() for name, _ in headers}
-    ours = [*_HEADERS, (b"x-request-id", request_id.encode())]
+    ours = [*_HEADERS, (b"x-request-id", request_id.encode()), *announced(scope)]
     if scope["scheme"] == "https":
         ours.append(_HSTS)
     ours.append(_NO_STORE)
