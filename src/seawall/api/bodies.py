@@ -2,19 +2,23 @@
 
 import hashlib
 import math
+import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Response
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    GetCoreSchemaHandler,
     PlainSerializer,
     SecretStr,
     WithJsonSchema,
 )
+from pydantic_core import CoreSchema
 
 from seawall.api.errors import PreconditionError
 from seawall.core.money import plain
@@ -42,6 +46,10 @@ Shown = Annotated[
 """A secret that is told, this once."""
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_PLAIN = frozenset({"bool", "int", "float"})
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
         return as_utc(moment)
@@ -49,7 +57,14 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("This instant is before all years, or after them.") from None
 
 
-Utc = Annotated[datetime, AfterValidator(_in_utc)]
+def _only_written(moment: Any) -> Any:
+    # A number could be seconds or milliseconds, of which one is then wrong by a factor of 1,000.
+    if not isinstance(moment, datetime) and not _DATE.match(str(moment)):
+        raise ValueError("Write an instant like 2026-01-31T12:00:00Z.")
+    return moment
+
+
+Utc = Annotated[datetime, BeforeValidator(_only_written), AfterValidator(_in_utc)]
 """An instant that is asked for, in whatever offset."""
 Time = Annotated[
     Utc,
@@ -59,10 +74,27 @@ Time = Annotated[
 """An instant in UTC."""
 
 
+def _take_as_written(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        strict = {"strict": True} if schema.get("type") in _PLAIN else {}
+        return {name: _take_as_written(each) for name, each in schema.items()} | strict
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_take_as_written, schema))
+    return schema
+
+
 class Body(BaseModel):
-    """What is asked: nothing in it that is not known."""
+    """What is asked: nothing in it that is not known, and no "yes" or 1 where true is meant."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Take numbers and booleans of every field as JSON writes them."""
+        written: CoreSchema = _take_as_written(handler(source))
+        return written
 
 
 class Told(BaseModel):

@@ -1,0 +1,217 @@
+"""What the tests of safety share: the app served over HTTP by this process, and real clients."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import SecretStr
+
+from seawall.api import access
+from seawall.api.app import build_app
+from seawall.core.keys import KeyStore
+from seawall.core.settings import Settings
+from seawall.core.signing import read_secret
+from seawall.core.time import from_micros
+from seawall.db.cache import Cache
+from seawall.db.cache.connect import connect
+from seawall.db.cache.values import Usage
+from seawall.db.database import Location
+from seawall.db.engine import create_engine
+from seawall.db.session import transaction
+from seawall.db.vault import Vault
+from seawall.identity import accounts, login, sessions
+from seawall.identity.desk import Desk
+from seawall.identity.evenly import evenly
+from seawall.identity.operators import NewUser, create_user
+from seawall.identity.passwords import Passwords
+from seawall.identity.schemas import Client, OpenedSession, UserStatus
+
+T = TypeVar("T")
+SOAK = "SEAWALL_TEST_SOAK"
+"""Set by `make soak`: the tests are then as long as what is promised says."""
+PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
+TOKEN_PATH = "/token-of-the-tests"  # noqa: S105 - a path
+YEAR_3000 = 32_503_680_000_000_000
+
+
+class Uncounting(Cache):
+    """A cache that counts nobody's requests: limits are not to hide what stands behind them."""
+
+    async def hit(self, user_id: Any, endpoint: str, seconds: int = 60) -> Usage:
+        """Count nothing."""
+        del user_id, endpoint, seconds
+        return Usage(1, from_micros(YEAR_3000))
+
+
+@asynccontextmanager
+async def open_desk(location: Location, home: Path, kind: type[Cache]) -> AsyncIterator[Desk]:
+    """Open a desk that hashes quickly."""
+    settings = Settings(home=home)
+    engine = create_engine(location.url)
+    cache = kind(await connect(settings), f"test:{location.name}")
+    quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+    yield Desk(engine, cache, Vault(KeyStore(settings)), settings, read_secret(settings), quick)
+    await cache.close()
+    await engine.dispose()
+
+
+@dataclass
+class Served:
+    """An app that a thread of this process serves, and the thread's loop."""
+
+    app: FastAPI
+    desk: Desk
+    port: int
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something where the app runs."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+
+class Somebody:
+    """A user who is there and logged in whatever was done to them before."""
+
+    def __init__(self, desk: Desk, email: str) -> None:
+        self._desk, self._email = desk, email
+        self._opened: OpenedSession | None = None
+
+    async def token(self) -> str:
+        """Return an access token that is good now."""
+        if self._opened is None or await sessions.find(self._desk, self._opened.token) is None:
+            self._opened = await self._log_in()
+        return access.issue(self._desk.secret, self._opened)
+
+    async def _log_in(self) -> OpenedSession:
+        found = await login.find(self._desk, self._email)
+        if found is None or found.status is not UserStatus.ACTIVE:
+            self._email = f"{uuid4().hex}@example.com" if found else self._email
+            made = NewUser(self._email, password=SecretStr(PASSWORD))
+            user_id = (await create_user(self._desk, made)).id
+        else:
+            user_id = found.id
+        async with transaction(self._desk.engine, user_id) as session:
+            return await sessions.begin(session, user_id, Client(), refreshable=True)
+
+
+def _socket() -> socket.socket:
+    # Only of one that says that it is TCP asyncio asks not to wait before it sends.
+    return socket.socket(proto=socket.IPPROTO_TCP)
+
+
+@pytest.fixture(scope="module")
+def served(module_location: Location, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The app on a database of the module's own; nobody is counted, and nothing made to last."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch, _socket() as listening:
+        patch.setattr(accounts, "evenly", lambda: evenly(0))
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield from _serve(module_location, home, listening)
+
+
+def _serve(location: Location, home: Path, listening: socket.socket) -> Iterator[Served]:
+    ready, given = threading.Event(), []
+
+    async def main() -> None:
+        async with open_desk(location, home, Uncounting) as desk:
+            app = build_app(desk)
+            app.add_api_route(TOKEN_PATH, Somebody(desk, "ada@example.com").token)
+            app.openapi_schema = build_app(desk).openapi()
+            config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)
+            server = uvicorn.Server(config)
+            port = listening.getsockname()[1]
+            given.append((server, Served(app, desk, port, asyncio.get_running_loop())))
+            ready.set()
+            await server.serve(sockets=[listening])
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    thread.start()
+    ready.wait(60)
+    server, found = given[0]
+    yield found
+    server.should_exit = True
+    thread.join(60)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured, and the most that it may be (or the least)."""
+
+    name: str
+    value: float
+    unit: str
+    bound: float
+    at_least: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bound is kept."""
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+class Figures:
+    """Measures alike in a minute and in hours."""
+
+    def __init__(self) -> None:
+        self.all: list[Figure] = []
+        self.is_long = os.environ.get(SOAK) == "1"
+
+    def pick(self, short: int, long: int) -> int:
+        """Return how much is to be done: little, or as much as is promised."""
+        return long if self.is_long else short
+
+    def at_most(self, name: str, value: float, unit: str, bound: float) -> None:
+        """Note a figure, and fail when it is above its bound."""
+        self._note(Figure(name, value, unit, bound))
+
+    def at_least(self, name: str, value: float, unit: str, bound: float) -> None:
+        """Note a figure, and fail when it is below its bound."""
+        self._note(Figure(name, value, unit, bound, at_least=True))
+
+    def _note(self, figure: Figure) -> None:
+        self.all.append(figure)
+        assert figure.holds, figure
+
+
+KEY = pytest.StashKey[Figures]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with an empty table."""
+    config.stash[KEY] = Figures()
+
+
+@pytest.fixture
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """Where figures are noted."""
+    return pytestconfig.stash[KEY]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table, when it is what was asked for."""
+    found = terminalreporter.config.stash[KEY]
+    if not found.is_long:
+        return
+    terminalreporter.section("figures")
+    for each in found.all:
+        sign, kept = ("≥" if each.at_least else "≤"), ("" if each.holds else "  MISSED")
+        terminalreporter.write_line(
+            f"{each.name:<58} {each.value:>12,.6g} {each.unit:<9} {sign} {each.bound:,.6g}{kept}"
+        )
