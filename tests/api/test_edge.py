@@ -176,3 +176,20 @@ def test_the_schema_names_and_describes_every_operation() -> None:
         assert each["tags"], (path, method)
         assert [*each["responses"]["4XX"]["content"]] == ["application/problem+json"]
     assert "writeOnly" not in str(schema["components"]["schemas"]["Tokens"])
+
+
+async def test_a_path_tells_all_its_methods(web: Web) -> None:
+    client = web.client()
+    for path, methods in (("/profile", "GET, PATCH"), ("/portfolios", "GET, POST")):
+        found = await client.put(f"/api/v1{path}")
+        assert (found.status_code, found.headers["allow"]) == (405, methods)
+
+
+async def test_what_is_only_nearly_right_is_refused(web: Web, problem: Any) -> None:
+    client = await web.known(ADA)
+    problem(await client.patch("/api/v1/settings", json={"price_alerts": 0}), 422, "invalid")
+    made = {"name": "bot", "scopes": ["read"], "expires_at": 1_900_000_000}
+    problem(await client.post("/api/v1/api-keys", json=made), 422, "invalid")
+    portfolio = (await client.post("/api/v1/portfolios", json={"name": "Main"})).json()["id"]
+    found = await client.get(f"/api/v1/portfolios/{portfolio}/performance?as_of=0.5")
+    problem(found, 422, "invalid")
