@@ -3,8 +3,14 @@
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+from sqlalchemy import text
+
 from seawall.api.app import build_app
 from seawall.db.session import transaction
+from seawall.identity.owner import OWNER_ID, ensure_owner
+from seawall.market.ingest import ingest
+from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timeframe
 from seawall.portfolios.portfolios import get_portfolio
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion
@@ -37,6 +43,38 @@ async def _victim(web: Web) -> dict[str, str]:
     }
 
 
+async def _public(web: Web) -> dict[str, str]:
+    """Things that are everybody's, by the names that paths have for their ids."""
+    records = np.ones(2, CANDLE_DTYPE)
+    records["time"] = np.array(["2024-01-01", "2024-01-02"], "M8[us]")
+    parsed = ParsedFile(
+        "generic",
+        SeriesKind.CANDLES,
+        records,
+        len(records),
+        symbol="ETH/USDT",
+        exchange="binance",
+        timeframe=Timeframe(86_400),
+    )
+    async with transaction(web.desk.engine, OWNER_ID) as session:
+        await ensure_owner(session)
+        await ingest(session, parsed, "file")
+        query = "SELECT base_asset_id AS asset_id, id AS symbol_id FROM symbols"
+        row = (await session.execute(text(query))).one()
+        coverage = await session.scalar(text("SELECT id FROM data_coverage"))
+    return {
+        "asset_id": str(row.asset_id),
+        "symbol_id": str(row.symbol_id),
+        "coverage_id": str(coverage),
+    }
+
+
+def _filled(pattern: str, ids: dict[str, str]) -> str:
+    for name, id_ in ids.items():
+        pattern = pattern.replace(f"{{{name}}}", id_)
+    return pattern
+
+
 def _operations() -> list[tuple[str, str]]:
     schema = build_app().openapi()
     return [
@@ -56,14 +94,13 @@ async def _ask(client: Any, method: str, path: str) -> Any:
 
 
 async def test_another_s_ids_are_as_good_as_none(web: Web, problem: Any) -> None:
-    ids = await _victim(web)
+    ids, public = await _victim(web), await _public(web)
     stranger = await web.known("stranger@example.com")
     with_ids = 0
-    for method, pattern in _operations():
-        path, absent = pattern, pattern
-        for name, id_ in ids.items():
-            path = path.replace(f"{{{name}}}", id_)
-            absent = absent.replace(f"{{{name}}}", str(uuid4()))
+    for method, public_pattern in _operations():
+        pattern = _filled(public_pattern, public)
+        path = _filled(pattern, ids)
+        absent = _filled(pattern, {name: str(uuid4()) for name in ids})
         assert "{" not in path, "an id of a kind that the victim has none of"
         found = await _ask(stranger, method, path)
         assert "canary" not in found.text, (method, pattern)
@@ -83,7 +120,7 @@ async def test_another_s_ids_are_as_good_as_none(web: Web, problem: Any) -> None
 
 
 async def test_nothing_is_told_to_nobody(web: Web, problem: Any) -> None:
-    ids = await _victim(web)
+    ids = await _victim(web) | await _public(web)
     schema = build_app().openapi()
     asked = 0
     for path, methods in schema["paths"].items():
@@ -92,23 +129,19 @@ async def test_nothing_is_told_to_nobody(web: Web, problem: Any) -> None:
                 assert path.startswith(UNDER), path
                 continue
             asked += 1
-            filled = path
-            for name, id_ in ids.items():
-                filled = filled.replace(f"{{{name}}}", id_)
+            filled = _filled(path, ids)
             for client in (web.client(), web.client("sw_abcdef_guess"), web.client("a.b.c")):
                 problem(await _ask(client, method.upper(), filled), 401, "not-authenticated")
     assert asked >= 25
 
 
 async def test_a_key_that_reads_changes_nothing(web: Web, problem: Any) -> None:
-    ids = await _victim(web)
+    ids = await _victim(web) | await _public(web)
     client = web.client((await web.log_in("victim@example.com"))["access_token"])
     made = await client.post(f"{V1}/api-keys", json={"name": "reader", "scopes": ["read"]})
     reader = web.client(made.json()["key"])
     for method, pattern in _operations():
-        path = pattern
-        for name, id_ in ids.items():
-            path = path.replace(f"{{{name}}}", id_)
+        path = _filled(pattern, ids)
         found = await _ask(reader, method, path)
         if method != "GET" or path.endswith(("/sessions", "/api-keys")):
             problem(found, 403, "forbidden")

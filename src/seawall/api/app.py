@@ -10,10 +10,12 @@ from fastapi import FastAPI
 
 from seawall import __version__
 from seawall.api import health
+from seawall.api.compression import Compression
 from seawall.api.edge import Edge
 from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
+from seawall.api.fields import Fields, describe
 from seawall.api.operations import SCHEMES, stand_before
-from seawall.api.v1 import account, auth, portfolios, risk
+from seawall.api.v1 import account, auth, market, portfolios, risk
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
 from seawall.db.database import open_database
@@ -39,10 +41,12 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     )
     if desk is not None:
         app.state.desk = desk
-    for router in (account, auth, health, portfolios, risk):
+    for router in (account, auth, health, market, portfolios, risk):
         app.router.routes.extend(router.router.routes)
     stand_before(app)
     handle_errors(app)
+    app.add_middleware(Fields)
+    app.add_middleware(Compression)
     app.add_middleware(Edge)
     app.openapi = partial(_schema, app)  # type: ignore[method-assign]  # as FastAPI's docs have it
     return app
@@ -58,6 +62,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
                 for status in RESPONSES:
                     told = operation["responses"][str(status)]
                     told["content"] = {MEDIA_TYPE: told["content"]["application/json"]}
+        describe(written)
         app.openapi_schema = written
     return app.openapi_schema
 

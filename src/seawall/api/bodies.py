@@ -103,15 +103,16 @@ class Told(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-def _tag(content: str) -> str:
-    return f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+def tag_of(content: bytes) -> str:
+    """Return the ETag of an answer: another one for any other content."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def tagged(told: Told, known: str | None = None) -> Response:
     """Answer with an ETag, which changes with any of it; with nothing to who has the same."""
     content = told.model_dump_json()
-    headers = {"ETag": _tag(content), "Cache-Control": "private, no-cache"}
-    if known is not None and _names(known, headers["ETag"]):
+    headers = {"ETag": tag_of(content.encode()), "Cache-Control": "private, no-cache"}
+    if known is not None and names_tag(known, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     # Written once: a model that is returned would be checked and written again.
     return Response(content, headers=headers, media_type="application/json")
@@ -123,12 +124,19 @@ def require_match(given: str | None, told: Told) -> None:
     Raises:
         PreconditionError: it was changed meanwhile.
     """
-    if given is not None and not _names(given, _tag(told.model_dump_json())):
+    if given is not None and not _is_exactly(given, tag_of(told.model_dump_json().encode())):
         raise PreconditionError(
             "This was changed meanwhile.", hint="Read it again, and change that."
         )
 
 
-def _names(given: str, tag: str) -> bool:
+def names_tag(given: str, tag: str) -> bool:
+    """Tell whether If-None-Match names a tag, for which one that became weak will do."""
     named = {each.strip().removeprefix("W/") for each in given.split(",")}
+    return tag in named or "*" in named
+
+
+def _is_exactly(given: str, tag: str) -> bool:
+    # What is changed has to be what was seen, to the byte: a weak tag does not say that.
+    named = {each.strip() for each in given.split(",")}
     return tag in named or "*" in named

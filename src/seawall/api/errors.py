@@ -52,6 +52,10 @@ class TooLargeError(InvalidError):
     """The request is too large."""
 
 
+class NotAcceptableError(InvalidError):
+    """It cannot be had in any of the types that were asked for."""
+
+
 # The first that an error is of is the one that it is answered as.
 _FAMILIES: tuple[tuple[type[SeawallError], int, str], ...] = (
     (TooManyRequestsError, 429, "too-many-requests"),
@@ -59,6 +63,7 @@ _FAMILIES: tuple[tuple[type[SeawallError], int, str], ...] = (
     (NotAuthenticatedError, 401, "not-authenticated"),
     (PreconditionError, 412, "precondition-failed"),
     (TooLargeError, 413, "too-large"),
+    (NotAcceptableError, 406, "not-acceptable"),
     (NotFoundError, 404, "not-found"),
     (ConflictError, 409, "conflict"),
     (InvalidError, 422, "invalid"),

@@ -33,8 +33,8 @@ from seawall.market.gaps import (
 from seawall.market.schemas import Gap, Timeframe
 from seawall.market.tables import Asset, DataCoverage, DataGap, Exchange, Symbol
 
-# Of what was there before the first row, only what expired is still told.
-_TOLD = or_(DataGap.reason == EXPIRED, DataGap.start_time > DataCoverage.first_time)
+TOLD = or_(DataGap.reason == EXPIRED, DataGap.start_time > DataCoverage.first_time)
+"""Which gaps are told: of what was there before the first row, only what expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ async def count_missing(session: AsyncSession, coverage_ids: Sequence[int]) -> N
         .where(
             DataGap.coverage_id == DataCoverage.id,
             DataCoverage.rows > 0,
-            _TOLD,
+            TOLD,
             DataGap.reason != EXPIRED,
         )
         .scalar_subquery()
@@ -194,7 +194,7 @@ async def list_coverage(session: AsyncSession, *, longest: int = 5) -> list[Cove
             await session.execute(
                 select(DataGap.coverage_id, func.count())
                 .join(DataCoverage)
-                .where(_TOLD)
+                .where(TOLD)
                 .group_by(DataGap.coverage_id)
             )
         ).all()
@@ -241,7 +241,7 @@ async def _longest_gaps(session: AsyncSession, longest: int) -> dict[int, list[t
     rank = func.row_number().over(
         partition_by=DataGap.coverage_id, order_by=(DataGap.missing.desc(), DataGap.start_time)
     )
-    ranked = select(DataGap, rank.label("rank")).join(DataCoverage).where(_TOLD).subquery()
+    ranked = select(DataGap, rank.label("rank")).join(DataCoverage).where(TOLD).subquery()
     rows = await session.execute(
         select(ranked).where(ranked.c.rank <= longest).order_by(ranked.c.start_time)
     )

@@ -149,17 +149,26 @@ async def list_priced(session: AsyncSession) -> list[str]:
     return list(await session.scalars(query))
 
 
+FOUND = text(f"{SEARCHED} @@ to_tsquery('simple', :beginnings)")
+"""Whether an asset's symbol and name have words with these `beginnings_of` a search."""
+
+
+def beginnings_of(words: str) -> str:
+    """Write a search as words that begin so, all of which are to be there; empty for no word."""
+    return " & ".join(f"'{word}':*" for word in _WORD.findall(words[:_LONGEST_SEARCH]))
+
+
 async def search_assets(session: AsyncSession, words: str, limit: int = 20) -> list[AssetRecord]:
     """Return active assets in whose symbol and name each of these words begins one.
 
     The best known come first: by rank, then by symbol.
     """
-    beginnings = " & ".join(f"'{word}':*" for word in _WORD.findall(words[:_LONGEST_SEARCH]))
+    beginnings = beginnings_of(words)
     if not beginnings:
         return []
     rows = await session.execute(
         select(*_facts())
-        .where(text(f"{SEARCHED} @@ to_tsquery('simple', :beginnings)"), Asset.is_active)
+        .where(FOUND, Asset.is_active)
         .order_by(Asset.rank, Asset.symbol)
         .limit(limit),
         {"beginnings": beginnings},

@@ -1,0 +1,67 @@
+"""What operations on market data are asked with: ids, names, and stretches of time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Depends, Path, Query
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from seawall.api.bodies import Utc
+from seawall.core.errors import InvalidError, NotFoundError
+from seawall.db.paging import LAST
+from seawall.market.browse.schemas import AssetFacts, SymbolFacts
+from seawall.market.browse.store import pages
+
+# Ids of shared things count up from 1; one that no column can hold is not an id.
+Id = Annotated[int, Path(ge=1, le=LAST, examples=[1])]
+Name = Annotated[str | None, Query(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+Instant = Annotated[Utc | None, Query(examples=["2026-01-31T00:00:00Z"])]
+KnownAt = Annotated[
+    Utc | None,
+    Query(description="As it was known at this instant; without it, as it is known now."),
+]
+Way = Literal["time", "-time"]
+By = Annotated[Way, Query(description="Whether the oldest comes first, or the newest.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Of when something is wanted: from `since` to before `until`, and in which order."""
+
+    since: datetime | None
+    until: datetime | None
+    sort: Way
+
+
+async def _read_range(since: Instant = None, until: Instant = None, sort: By = "time") -> Range:
+    if since is not None and until is not None and since > until:
+        raise InvalidError("The range ends before it begins.", hint="Turn since and until round.")
+    return Range(since, until, sort)
+
+
+Ranged = Annotated[Range, Depends(_read_range)]
+
+
+async def find_asset(session: AsyncSession, asset_id: int) -> AssetFacts:
+    """Return an asset.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = await pages.find_asset(session, asset_id)
+    if found is None:
+        raise NotFoundError("There is no such asset.")
+    return found
+
+
+async def find_symbol(session: AsyncSession, symbol_id: int) -> SymbolFacts:
+    """Return a pair.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = await pages.find_symbol(session, symbol_id)
+    if found is None:
+        raise NotFoundError("There is no such symbol.")
+    return found

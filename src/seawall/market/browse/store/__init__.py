@@ -1,0 +1,1 @@
+"""The SQL of looking around in market data."""
