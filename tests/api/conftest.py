@@ -66,6 +66,11 @@ class Web:
         """A user who may log in."""
         return await create_user(self.desk, NewUser(email, password=SecretStr(PASSWORD)))
 
+    async def owner(self, email: str) -> Any:
+        """The installation's owner, who may log in."""
+        new = NewUser(email, password=SecretStr(PASSWORD), is_owner=True)
+        return await create_user(self.desk, new)
+
     async def log_in(self, email: str, client: AsyncClient | None = None, **more: Any) -> Any:
         """The tokens of a login."""
         given = {"email": email, "password": PASSWORD} | more

@@ -61,6 +61,10 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "user activate": (("nobody@example.com",), 3),
     "user logout": (("nobody@example.com",), 3),
     "user reset": (("nobody@example.com",), 3),
+    "user tier": (("nobody@example.com", "pro"), 3),
+    "user delete": (("nobody@example.com", "--yes"), 3),
+    "user restore": (("nobody@example.com",), 3),
+    "user purge": ((), 0),
     "outbox": ((), 0),
     "serve": (("--check",), 0),
 }

@@ -212,6 +212,7 @@ async def test_a_table_of_the_application_s_own_misleads_no_door(unbound: AsyncS
         ("find_api_key(bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("find_one_time_token(text, bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("find_refresh_token(bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
+        ("old_hash_cost()", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("list_users()", {"seawall_worker", "seawall_owner"}),
         ("assets_held()", {"seawall_worker", "seawall_owner"}),
         ("portfolios_to_measure(integer[])", {"seawall_worker", "seawall_owner"}),
@@ -220,6 +221,8 @@ async def test_a_table_of_the_application_s_own_misleads_no_door(unbound: AsyncS
             {"seawall_worker", "seawall_owner"},
         ),
         ("portfolios_limited(uuid[])", {"seawall_worker", "seawall_owner"}),
+        ("list_users_to_purge()", {"seawall_worker", "seawall_owner"}),
+        ("purge_user(uuid)", {"seawall_worker", "seawall_owner"}),
     ],
 )
 async def test_who_may_call_a_door(unbound: AsyncSession, function: str, callers: set[str]) -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 from uuid import UUID
 
@@ -86,6 +86,37 @@ async def test_unknown_addresses_take_as_long(premises: Premises) -> None:
                 times.append(perf_counter() - start)
     # With 2,000 each on a quiet machine it is 2 ms; a shared one with 40 each is less exact.
     assert abs(median(took[ADA]) - median(took["nobody@example.com"])) < 0.005
+
+
+async def test_a_hash_of_an_older_system_cannot_be_told_by_time(premises: Premises) -> None:
+    for email in (ADA, "bob@example.com"):
+        await premises.user(email)
+    old = bcrypt.hashpw(premises.password.encode(), bcrypt.gensalt(9)).decode()
+    user = await login.find(premises.desk, ADA)
+    assert user is not None
+
+    async def costs(email: str) -> float:
+        # Of this process alone, whatever others do meanwhile.
+        start = process_time()
+        with pytest.raises(NotAuthenticatedError):
+            await premises.log_in(email, "a wrong password")
+        return process_time() - start
+
+    emails = (ADA, "bob@example.com", "nobody@example.com")
+    for email in emails:
+        await costs(email)
+    start = process_time()
+    bcrypt.checkpw(b"a wrong password", old.encode())
+    bcrypt_costs = process_time() - start
+    assert await costs("nobody@example.com") < bcrypt_costs, "there would be nothing to see"
+    async with transaction(premises.desk.engine, user.id) as session:
+        await session.execute(update(User).values(password_hash=old))
+    took = [median([await costs(email) for _ in range(3)]) for email in emails]
+    assert min(took) > 0.9 * bcrypt_costs
+    assert max(took) - min(took) < 0.3 * bcrypt_costs
+    # Once it was upgraded nobody pays for it any more.
+    await premises.log_in(ADA, device=None)
+    assert await costs("carol@example.com") < bcrypt_costs
 
 
 @pytest.mark.parametrize("right", [True, False])

@@ -13,6 +13,7 @@ Faults = Callable[..., Awaitable[set[str]]]
 DOOR = "opens one row to whoever has the exact key, before anybody is bound"
 PUBLISHED = "shows public portfolios to everybody, without quantities where they are hidden"
 MEASURED = "measures everybody's portfolios at once; workers alone may call it"
+PURGED = "who left 30 days ago is removed with every row; workers alone may call it"
 SERIES_KEEPING = "the application may not make partitions or write rollups itself"
 AS_OWNER = {
     "audit_row": "nobody else may write to the log what became of a row",
@@ -28,6 +29,9 @@ AS_OWNER = {
     "portfolio_weights": MEASURED,
     "keep_portfolio_risk": MEASURED,
     "portfolios_limited": MEASURED,
+    "old_hash_cost": "a number of all users' hashes, by which no time tells them apart",
+    "list_users_to_purge": PURGED,
+    "purge_user": PURGED,
     "public_portfolio": PUBLISHED,
     "public_holdings": PUBLISHED,
     "list_public_portfolios": PUBLISHED,

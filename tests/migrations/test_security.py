@@ -114,6 +114,7 @@ MAY_CALL = {
     "find_user_by_email",
     "list_public_portfolios",
     "notify_cache",
+    "old_hash_cost",
     "public_holdings",
     "public_portfolio",
     "refresh_rollups",
@@ -126,6 +127,8 @@ WORKERS_MAY_CALL = MAY_CALL | {
     "portfolio_weights",
     "keep_portfolio_risk",
     "portfolios_limited",
+    "list_users_to_purge",
+    "purge_user",
 }
 RIGHTS = """
     SELECT concat_ws(' ', name || ':', (

@@ -76,6 +76,20 @@ MEASURING = (
     "risk_limits",
 )
 BY_WORKER = "(( SELECT current_setting('role'::text) AS current_setting) = 'seawall_worker'::text)"
+PURGED = "who left 30 days ago goes, by a door that a worker alone may open, and their chain too"
+PUBLIC = (
+    "(is_public AND (deleted_at IS NULL) AND (EXISTS ( SELECT FROM users"
+    " WHERE ((users.id = portfolios.user_id) AND (users.deleted_at IS NULL)))))"
+)
+LONG_GONE = (
+    f"({BY_WORKER} AND (deleted_at < (now() - '30 days'::interval))"
+    " AND (updated_at < (now() - '30 days'::interval)) AND (NOT is_superuser)"
+    " AND (id <> '00000000-0000-4000-8000-000000000001'::uuid))"
+)
+OF_NOBODY_LEFT = (
+    f"({BY_WORKER} AND (user_id <> '00000000-0000-0000-0000-000000000000'::uuid)"
+    " AND (NOT (EXISTS ( SELECT FROM users WHERE (users.id = audit_logs.user_id)))))"
+)
 OPEN_TO_OWNER = {
     "audit_logs seawall_owner SELECT true": "an entry is chained to the one before it",
     "audit_logs seawall_owner INSERT true": "the triggers that log act as the owner",
@@ -83,7 +97,9 @@ OPEN_TO_OWNER = {
     "user_sessions seawall_owner SELECT true": DOOR,
     "api_keys seawall_owner SELECT true": DOOR,
     "one_time_tokens seawall_owner SELECT true": DOOR,
-    "portfolios seawall_owner SELECT (is_public AND (deleted_at IS NULL))": PUBLISHED,
+    f"portfolios seawall_owner SELECT {PUBLIC}": PUBLISHED,
+    f"users seawall_owner DELETE {LONG_GONE}": PURGED,
+    f"audit_logs seawall_owner DELETE {OF_NOBODY_LEFT}": PURGED,
     f"holdings seawall_owner SELECT {OF_PUBLIC}": PUBLISHED,
     **{f"{table} seawall_owner SELECT {BY_WORKER}": MEASURED for table in MEASURING},
     f"portfolios seawall_owner UPDATE {BY_WORKER}false": "locked while measured, never changed",

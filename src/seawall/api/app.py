@@ -15,7 +15,7 @@ from seawall.api.edge import Edge
 from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.fields import Fields, describe
 from seawall.api.operations import SCHEMES, stand_before
-from seawall.api.v1 import account, auth, market, portfolios, risk
+    for router in (account, auth, health, leaving, market, portfolios, risk):
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
 from seawall.db.database import open_database
@@ -41,7 +41,7 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     )
     if desk is not None:
         app.state.desk = desk
-    for router in (account, auth, health, market, portfolios, risk):
+    for router in (account, auth, health, leaving, market, portfolios, risk):
         app.router.routes.extend(router.router.routes)
     stand_before(app)
     handle_errors(app)

@@ -73,6 +73,12 @@ _AT_POINTS = text("""
     bindparam("chains", type_=ARRAY(Uuid())), bindparam("sequences", type_=ARRAY(BigInteger()))
 )
 
+_PURGED = text("""
+    SELECT CAST(record_id AS uuid) AS chain, CAST(new_data ->> 'sequence' AS bigint) AS sequence,
+        decode(new_data ->> 'hash', 'hex') AS hash
+    FROM audit_logs WHERE user_id IS NULL AND table_name = 'audit_logs' AND operation = 'EXPIRE'
+""")
+
 _ANCHOR = text("""
     SELECT time, new_data ->> 'line' AS line FROM audit_logs
     WHERE user_id IS NULL AND operation = 'ANCHOR'
@@ -84,7 +90,8 @@ _TRIGGERS = text("""
     SELECT tgrelid::regclass::text, tgname FROM pg_trigger
     JOIN pg_proc ON pg_proc.oid = tgfoid
     WHERE pronamespace = 'public'::regnamespace
-        AND proname IN ('audit_row', 'link_audit_log', 'refuse_statement') AND tgenabled <> 'O'
+        AND proname IN ('audit_row', 'link_audit_log', 'keep_audit_log', 'refuse_statement')
+        AND tgenabled <> 'O'
     UNION ALL
     SELECT 'audit_logs', name FROM unnest(ARRAY['link_audit_logs', 'keep_audit_logs']) AS name
     WHERE NOT EXISTS (
@@ -149,6 +156,12 @@ async def read_hashes(
         },
     )
     return {(chain, sequence): hash_ for chain, sequence, hash_ in rows}
+
+
+async def read_purged(connection: AsyncConnection) -> dict[Chain, Head]:
+    """Return where the chains ended that went with a purged user, as the system's chain tells."""
+    rows = await connection.execute(_PURGED)
+    return {chain: Head(sequence, hash_) for chain, sequence, hash_ in rows}
 
 
 async def read_identity(connection: AsyncConnection) -> bytes | None:

@@ -167,13 +167,22 @@ async def _compare(
         text = "the log does not begin with the entry that it began with"
         return [*findings, Finding(Fault.REPLACED, text)]
     hashes = await store.read_hashes(connection, anchors.points.values())
+    purged = await store.read_purged(connection)
     wrong = [
         point
         for point in anchors.points.values()
         if hashes.get((point.chain, point.sequence)) != point.hash
+        and not _went(point, log.heads.get(point.chain), purged.get(point.chain))
     ]
     intact = await _last_intact(connection, file, anchors, wrong[:SHOWN])
     return findings + [_accuse(point, log.heads.get(point.chain), intact) for point in wrong]
+
+
+def _went(point: Point, head: Head | None, last: Head | None) -> bool:
+    """Tell whether an entry went with a chain that was purged as a whole, by what was said then."""
+    if head is not None or last is None or last.sequence < point.sequence:
+        return False
+    return last.sequence > point.sequence or last.hash == point.hash
 
 
 async def _missing_anchor(connection: AsyncConnection, anchors: Anchors) -> str:

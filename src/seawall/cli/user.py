@@ -13,10 +13,12 @@ from seawall.cli.session import open_engine, run
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from seawall.identity.desk import Desk
+    from seawall.identity.leaving import Left
     from seawall.identity.operators import NewUser
-    from seawall.identity.schemas import OutboxRecord, UserRecord, UserStatus
+    from seawall.identity.schemas import LeftRecord, OutboxRecord, UserRecord, UserStatus
 
 app = typer.Typer(help="Users: who may log in to the API.", no_args_is_help=True)
 TIERS = ("free", "plus", "pro", "power-trader")
@@ -60,7 +62,7 @@ def create(
     if tier not in TIERS:
         raise typer.BadParameter(f"{tier!r} is not one of {', '.join(TIERS)}", param_hint="--tier")
     password = None if invite else _ask(from_stdin=password_stdin)
-    made = run(_create(NewUser(email, username, password, tier, is_owner=owner)))
+    made = run(_create(NewUser(email, username, password, is_owner=owner), tier))
     if as_json:
         print_json(made)
     elif invite:
@@ -77,11 +79,29 @@ def _ask(*, from_stdin: bool) -> "SecretStr":
     return SecretStr(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
 
 
-async def _create(new: "NewUser") -> "UserRecord":
-    from seawall.identity.operators import create_user
+async def _create(new: "NewUser", tier: str) -> "UserRecord":
+    from dataclasses import replace
+
+    from seawall.identity.operators import create_user, set_tier
 
     async with _open_desk() as desk:
-        return await create_user(desk, new)
+        made = await create_user(desk, new)
+        if tier == made.tier:
+            return made
+        async with _open_worker() as worker:
+            await set_tier(worker, made.id, tier)
+        return replace(made, tier=tier)
+
+
+@asynccontextmanager
+async def _open_worker() -> "AsyncIterator[AsyncEngine]":
+    from seawall.core.settings import load_settings
+    from seawall.db.database import make_ready, open_worker
+
+    settings = load_settings()
+    await make_ready(settings)
+    async with open_worker(settings) as worker:
+        yield worker
 
 
 @app.command("list")
@@ -106,14 +126,33 @@ def list_(as_json: Json = False) -> None:
 
 
 async def _list() -> "Sequence[UserRecord]":
-    from seawall.core.settings import load_settings
-    from seawall.db.database import make_ready, open_worker
     from seawall.identity.operators import list_users
 
-    settings = load_settings()
-    await make_ready(settings)
-    async with open_worker(settings) as worker:
+    async with _open_worker() as worker:
         return await list_users(worker)
+
+
+@app.command("tier")
+def tier(
+    email: Email,
+    to: Annotated[str, typer.Argument(metavar="|".join(TIERS), help="What they may use.")],
+    as_json: Json = False,
+) -> None:
+    """Say what a user may use, where billing is on.
+
+    A subscription's next change says it anew.
+    """
+    if to not in TIERS:
+        raise typer.BadParameter(f"{to!r} is not one of {', '.join(TIERS)}", param_hint="TIER")
+    run(_set_tier(email, to))
+    _say(f"{email} has the tier {to}.", {"email": email, "tier": to}, as_json=as_json)
+
+
+async def _set_tier(email: str, tier: str) -> None:
+    from seawall.identity.operators import get_user, set_tier
+
+    async with _open_desk() as desk, _open_worker() as worker:
+        await set_tier(worker, (await get_user(desk, email)).id, tier)
 
 
 def _say(text: str, document: dict[str, object], *, as_json: bool) -> None:
@@ -198,6 +237,69 @@ async def _reset(email: str) -> None:
         await mail_reset(desk, email)
 
 
+@app.command("delete")
+def delete(
+    email: Email,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete an account, which a worker removes for good after 30 days.
+
+    Until then `restore` brings it back, and so does its user, by the token that is mailed.
+    """
+    if not yes:
+        typer.confirm(f"Delete the account of {email}?", abort=True, err=True)
+    left = run(_delete(email))
+    _say(
+        f"{email} is deleted, and will be removed for good after"
+        f" {output.day(left.purged_after)} UTC.",
+        {"email": email, "deleted_at": left.deleted_at, "purged_after": left.purged_after},
+        as_json=as_json,
+    )
+
+
+async def _delete(email: str) -> "Left":
+    from seawall.identity.operators import delete_user
+
+    async with _open_desk() as desk:
+        return await delete_user(desk, email)
+
+
+@app.command("restore")
+def restore(
+    wanted: Annotated[str, typer.Argument(metavar="EMAIL|NAME", help="Whose account it was.")],
+    as_json: Json = False,
+) -> None:
+    """Bring a deleted account back that is not removed yet."""
+    found = run(_restore(wanted))
+    _say(
+        f"{found.username} can log in again; API keys have to be made anew.",
+        {"username": found.username, "email": found.email},
+        as_json=as_json,
+    )
+
+
+async def _restore(wanted: str) -> "LeftRecord":
+    from seawall.identity.operators import restore_user
+
+    async with _open_desk() as desk, _open_worker() as worker:
+        return await restore_user(desk, worker, wanted)
+
+
+@app.command("purge")
+def purge(as_json: Json = False) -> None:
+    """Remove for good who was deleted 30 days ago, as a worker does every night."""
+    purged = run(_purge())
+    _say(f"Removed {purged} users for good.", {"purged": purged}, as_json=as_json)
+
+
+async def _purge() -> int:
+    from seawall.identity.leaving import purge_due
+
+    async with _open_worker() as worker:
+        return await purge_due(worker)
+
+
 def outbox(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of each user.")] = 10,
     as_json: Json = False,
@@ -240,13 +342,14 @@ async def _outbox(limit: int) -> "list[OutboxRecord]":
     from seawall.db.database import make_ready, open_worker
     from seawall.db.vault import Vault
     from seawall.identity.mail import list_outbox
-    from seawall.identity.operators import list_users
+    from seawall.identity.operators import list_tenants
 
     settings = load_settings()
     await make_ready(settings)
     vault = Vault(KeyStore(settings))
     async with open_worker(settings) as worker:
         found: list[OutboxRecord] = []
-        for user in await list_users(worker):
-            found += await list_outbox(worker, vault, user.id, limit)
+        # Who was deleted has a mail that tells how to come back.
+        for user_id in await list_tenants(worker):
+            found += await list_outbox(worker, vault, user_id, limit)
     return sorted(found, key=lambda mail: mail.created_at, reverse=True)

@@ -113,7 +113,7 @@ async def verify_email(desk: Desk, token: SecretStr, password: SecretStr) -> Non
         NotAuthenticatedError: the password is another.
         TooManyRequestsError: there were too many attempts.
     """
-    found = await _find_token(desk, Purpose.EMAIL_VERIFICATION, token)
+    found = await find_token(desk, Purpose.EMAIL_VERIFICATION, token)
     record, checked = await check_password(desk, found.email, password)
     if record is None or record.id != found.user_id or not checked.is_right:
         raise NotAuthenticatedError(
@@ -125,7 +125,7 @@ async def verify_email(desk: Desk, token: SecretStr, password: SecretStr) -> Non
         if not await tokens.use_token(session, found.id) or not await users.change_user(
             session, same, email_verified=True
         ):
-            raise _no_link()
+            raise no_link()
 
 
 async def request_reset(desk: Desk, email: str) -> None:
@@ -167,14 +167,14 @@ async def reset_password(desk: Desk, token: SecretStr, password: SecretStr) -> N
         NotFoundError: the link is good no more.
         InvalidError: it is not a password to be had.
     """
-    found = await _find_token(desk, Purpose.PASSWORD_RESET, token)
+    found = await find_token(desk, Purpose.PASSWORD_RESET, token)
     require_strong(password, found.email, found.email.partition("@")[0])
     hashed = await desk.passwords.hash(password)
     async with transaction(desk.engine, found.user_id) as session:
         if not await tokens.use_token(session, found.id) or not await users.change_user(
             session, User.email == found.email, password_hash=hashed, email_verified=True
         ):
-            raise _no_link()
+            raise no_link()
         await tokens.void_tokens(session, *Purpose)
         await sessions.revoke(session)
         await post(desk, session, found.user_id, letters.password_changed(found.email))
@@ -200,6 +200,19 @@ async def change_password(
         await sessions.revoke(session, but=family_id)
         if user.email is not None:
             await post(desk, session, user.id, letters.password_changed(user.email))
+
+
+async def find_person(desk: Desk, user_id: UUID) -> UserRecord:
+    """Return who asks.
+
+    Raises:
+        NotFoundError: they were deleted meanwhile.
+    """
+    async with transaction(desk.engine, user_id) as session:
+        found = await users.find_user(session)
+    if found is None:
+        raise NotFoundError("There is no such user.")
+    return found
 
 
 async def prove(desk: Desk, user: UserRecord, password: SecretStr) -> LoginRecord:
@@ -247,30 +260,36 @@ async def confirm_email_change(desk: Desk, token: SecretStr) -> None:
     Raises:
         NotFoundError: the link is good no more, also because the address has become another's.
     """
-    found = await _find_token(desk, Purpose.EMAIL_CHANGE, token)
+    found = await find_token(desk, Purpose.EMAIL_CHANGE, token)
     try:
         async with transaction(desk.engine, found.user_id) as session:
             before = await users.find_user(session)
             if before is None or not await tokens.use_token(session, found.id):
-                raise _no_link()
+                raise no_link()
             await users.change_user(session, email=found.email, email_verified=True)
             await tokens.void_tokens(session, *Purpose)
             if before.email is not None:
                 letter = letters.address_changed(before.email, found.email)
                 await post(desk, session, found.user_id, letter)
     except ConflictError:
-        raise _no_link() from None
+        raise no_link() from None
 
 
-async def _find_token(desk: Desk, purpose: Purpose, token: SecretStr) -> tokens.FoundToken:
+async def find_token(desk: Desk, purpose: Purpose, token: SecretStr) -> tokens.FoundToken:
+    """Return whose link it is.
+
+    Raises:
+        NotFoundError: it is good no more.
+    """
     async with unbound_transaction(desk.engine) as session:
         found = await tokens.find_token(session, purpose, hash_token(token))
     if found is None:
-        raise _no_link()
+        raise no_link()
     return found
 
 
-def _no_link() -> NotFoundError:
+def no_link() -> NotFoundError:
+    """Return the error of a link that is good no more."""
     return NotFoundError(
         "This link is good no more.", hint="It is good once, and not for ever: ask for another."
     )

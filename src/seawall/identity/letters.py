@@ -71,6 +71,27 @@ def address_changed(old: str, new: str) -> Mail:
     return Mail(old, "The address of your account was changed", SecretStr(body))
 
 
+def account_deleted(email: str, base: str, token: SecretStr, until: str) -> Mail:
+    """Write to who has left."""
+    body = (
+        "Your account at Seawall was deleted. Nobody can log in to it, all devices were logged"
+        f" out, and all API keys were revoked. Everything in it is removed for good at {until}."
+        "\n\nUntil then you can have it back. "
+        f"{_step(base, 'restore-account', token, ', with your password,')}"
+        "\n\nIf you want to leave, you need not do anything.\n"
+    )
+    return Mail(email, "Your account was deleted", SecretStr(body))
+
+
+def account_restored(email: str) -> Mail:
+    """Write to who has come back."""
+    body = (
+        "Your account at Seawall is there again, with everything that was in it. Log in as before;"
+        " API keys have to be made anew. If this was not you, choose a new password at once.\n"
+    )
+    return Mail(email, "Your account was restored", SecretStr(body))
+
+
 def password_changed(email: str) -> Mail:
     """Write to whose password is another now."""
     body = (

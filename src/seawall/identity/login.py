@@ -61,13 +61,20 @@ async def check_password(
         UnavailableError: guesses cannot be counted now.
     """
     email = email.strip()
-    found = await find(desk, email)
+    found, old_cost = await _find(desk, email)
     known = "here" if here else None
     if found is not None and not here:
         known = devices.recognise(desk.secret.key(DEVICE), found.id, device, desk.clock())
     await count_guess(desk.cache, account_of(email), known)
-    checked = await desk.passwords.check(password, None if found is None else found.password_hash)
-    return found, checked
+    held = None if found is None else found.password_hash
+    return found, await desk.passwords.check(password, held, old_cost)
+
+
+async def _find(desk: Desk, email: str) -> tuple[LoginRecord | None, int | None]:
+    """Find as `find` does, and say what the dearest hash of an older system costs."""
+    async with unbound_transaction(desk.engine) as session:
+        found = await users.find_user_by_email(session, email if is_email(email) else "")
+        return found, await users.old_hash_cost(session)
 
 
 async def log_in(desk: Desk, attempt: Attempt) -> LoggedIn:

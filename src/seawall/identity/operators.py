@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from seawall.core.errors import ConflictError, NotFoundError
+from seawall.core.errors import ConflictError, ForbiddenError, NotFoundError
 from seawall.db.session import transaction, unbound_transaction
 from seawall.identity.accounts import new_name, require_email, send_reset
 from seawall.identity.desk import Desk
+from seawall.identity.leaving import Left, leave, list_left, restore_left
 from seawall.identity.login import find
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.identity.passwords import require_strong
-from seawall.identity.schemas import Client, LoginRecord, UserRecord, UserStatus
+from seawall.identity.schemas import Client, LeftRecord, LoginRecord, UserRecord, UserStatus
 from seawall.identity.sessions import log_out_everywhere
 from seawall.identity.store import users
 
@@ -30,7 +31,6 @@ class NewUser:
     email: str
     username: str | None = None
     password: SecretStr | None = None
-    tier: str = "free"
     is_owner: bool = False
 
 
@@ -48,7 +48,7 @@ async def create_user(desk: Desk, new: NewUser) -> UserRecord:
         hashed = await desk.passwords.hash(new.password)
     if await find(desk, email) is not None:
         raise ConflictError(f"There is a user with the address {email} already.")
-    values: dict[str, Any] = {"email": email, "email_verified": True, "tier": new.tier}
+    values: dict[str, Any] = {"email": email, "email_verified": True}
     if hashed is not None:
         values["password_hash"] = hashed
     made = OWNER_ID if new.is_owner else uuid4()
@@ -79,6 +79,12 @@ async def list_users(worker: AsyncEngine) -> Sequence[UserRecord]:
     return sorted(found, key=lambda user: (user.created_at, user.id))
 
 
+async def list_tenants(worker: AsyncEngine) -> Sequence[UUID]:
+    """Return every user, deleted ones too; the engine acts as a worker."""
+    async with unbound_transaction(worker) as session:
+        return await users.list_tenants(session)
+
+
 async def get_user(desk: Desk, email: str) -> LoginRecord:
     """Return the user of an address.
 
@@ -104,6 +110,47 @@ async def set_status(desk: Desk, email: str, status: UserStatus) -> None:
         await users.change_user(session, status=status)
         if status is not UserStatus.ACTIVE:
             await log_out_everywhere(session, Client())
+
+
+async def set_tier(worker: AsyncEngine, user_id: UUID, tier: str) -> None:
+    """Say what a user may use; the engine acts as a worker, since the application may not."""
+    async with transaction(worker, user_id) as session:
+        await users.change_user(session, tier=tier)
+
+
+async def delete_user(desk: Desk, email: str) -> Left:
+    """Delete an account, as its user could.
+
+    Raises:
+        NotFoundError: nobody has the address.
+        ForbiddenError: it is the owner's.
+    """
+    found = await get_user(desk, email)
+    if found.id == OWNER_ID:
+        raise ForbiddenError("The owner of an installation cannot be deleted.")
+    async with transaction(desk.engine, found.id) as session:
+        user = await users.find_user(session)
+        assert user is not None  # noqa: S101 - it was just found
+        return await leave(desk, session, user, Client())
+
+
+async def restore_user(desk: Desk, worker: AsyncEngine, wanted: str) -> LeftRecord:
+    """Restore the deleted account of an address or a name; of several the one deleted last.
+
+    Raises:
+        NotFoundError: there is none.
+        ConflictError: somebody else has the address now.
+    """
+    named = wanted.strip().lower()
+    found = [
+        each
+        for each in await list_left(worker)
+        if named in {(each.email or "").lower(), each.username.lower()}
+    ]
+    if not found:
+        raise NotFoundError(f"No deleted account is {wanted!r}.")
+    await restore_left(desk, found[-1])
+    return found[-1]
 
 
 async def log_out_user(desk: Desk, email: str) -> int:

@@ -21,6 +21,9 @@ FEWEST_DIFFERENT = 5
 _BCRYPT_BYTES = 72
 """Of more than these bcrypt knows nothing, and the systems that used it cut the rest off."""
 
+_OLD_DECOY = "$2b${:02}$" + "." * 53
+"""A hash of bcrypt's form that takes as long, and is of no password that anybody knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -49,9 +52,24 @@ class Passwords:
         """Return the hash to hold of a new password."""
         return await self._run(lambda: self._argon2.hash(password.get_secret_value()))
 
-    async def check(self, password: SecretStr, known: str | None) -> Checked:
-        """Tell whether a password is the one that was hashed; without a hash it never is."""
-        return await self._run(lambda: self._check(password.get_secret_value(), known))
+    async def check(
+        self, password: SecretStr, known: str | None, old_cost: int | None = None
+    ) -> Checked:
+        """Tell whether a password is the one that was hashed; without a hash it never is.
+
+        While somebody's hash is still bcrypt's, of `old_cost`, every check does the work of both
+        kinds: which of them a user has, if any, is then not to be told by time.
+        """
+        return await self._run(
+            lambda: self._check_all(password.get_secret_value(), known, old_cost)
+        )
+
+    def _check_all(self, password: str, known: str | None, old_cost: int | None) -> Checked:
+        found = self._check(password, known)
+        if old_cost is not None:
+            is_old = known is not None and known.startswith("$2")
+            self._check(password, self._decoy if is_old else _OLD_DECOY.format(old_cost))
+        return found
 
     def _check(self, password: str, known: str | None) -> Checked:
         given: str | bytes = password

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     EMAIL_VERIFICATION = "email_verification"
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a purpose
     EMAIL_CHANGE = "email_change"
+    ACCOUNT_RESTORE = "account_restore"
 
 
 class Scope(StrEnum):
@@ -68,6 +69,16 @@ class UserRecord:
     recovery_codes_left: int
     created_at: datetime
     last_login_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftRecord:
+    """A user who is deleted, and can be restored until they are purged."""
+
+    id: UUID
+    username: str
+    email: str | None
+    deleted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

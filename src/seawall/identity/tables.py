@@ -43,7 +43,8 @@ class User(Base):
     """One person, or the one owner of an installation.
 
     Without an email nobody can log in, and without a `password_hash` not by a password. Names and
-    the secret of the second factor are sealed. Who is deleted stays, and frees the email.
+    the secret of the second factor are sealed. Who is deleted frees the email, and is purged after
+    30 days. The application changes neither `tier` nor `is_superuser`.
     `two_factor_step` is the last 30 seconds whose code was used; `recovery_codes` are the SHA-256
     hashes of those that are left.
     """
@@ -77,6 +78,12 @@ class User(Base):
             "deleted_at",
             "id",
             postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("idx_users_left", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+        Index(
+            "idx_users_old_hash",
+            func.substr(text("password_hash"), text("5"), text("2")),
+            postgresql_where=text("password_hash LIKE '$2%'"),
         ),
         {
             "info": TENANT
@@ -245,7 +252,9 @@ class OneTimeToken(Base):
     __tablename__ = "one_time_tokens"
     __table_args__ = (
         CheckConstraint(
-            "purpose IN ('email_verification', 'password_reset', 'email_change')", name="purpose"
+            "purpose IN ('email_verification', 'password_reset', 'email_change',"
+            " 'account_restore')",
+            name="purpose",
         ),
         CheckConstraint(f"{_EMAIL} AND length(email) <= 255", name="email"),
         CheckConstraint("octet_length(token_hash) = 32", name="hash"),

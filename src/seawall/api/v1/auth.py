@@ -12,14 +12,13 @@ from seawall.api.deps import Person, Stranger, TheDesk, ThePerson
 from seawall.api.operations import routes
 from seawall.core.errors import ConflictError, ForbiddenError, NotFoundError
 from seawall.db.session import transaction
-from seawall.identity import accounts, login, sessions, two_factor
+from seawall.identity import accounts, leaving, login, sessions, two_factor
 from seawall.identity.desk import Desk
 from seawall.identity.devices import LIFETIME as DEVICE_LIFETIME
 from seawall.identity.login import Attempt
-from seawall.identity.schemas import OpenedSession, UserRecord
+from seawall.identity.schemas import OpenedSession
 from seawall.identity.sessions import BROWSER_LIFETIME
 from seawall.identity.store import sessions as store
-from seawall.identity.store import users
 
 router = routes("/auth", "auth")
 
@@ -209,18 +208,10 @@ class PasswordChange(Body):
     new_password: Password
 
 
-async def _user(desk: Desk, caller: ThePerson) -> UserRecord:
-    async with transaction(desk.engine, caller.user_id) as session:
-        found = await users.find_user(session)
-    if found is None:
-        raise NotFoundError("There is no such user.")
-    return found
-
-
 @router.post("/change-password", status_code=204, operation_id="changePassword")
 async def change_password(desk: TheDesk, caller: ThePerson, body: PasswordChange) -> None:
     """Change the password; all other sessions end."""
-    user = await _user(desk, caller)
+    user = await accounts.find_person(desk, caller.user_id)
     assert caller.session_id is not None  # noqa: S101 - a person has one
     async with transaction(desk.engine, caller.user_id) as session:
         family = await store.find_family(session, caller.session_id)
@@ -230,7 +221,7 @@ async def change_password(desk: TheDesk, caller: ThePerson, body: PasswordChange
 @router.post("/change-email", status_code=202, operation_id="changeEmail")
 async def change_email(desk: TheDesk, caller: ThePerson, body: Credentials) -> None:
     """Have a token mailed to the address that the account is to have."""
-    user = await _user(desk, caller)
+    user = await accounts.find_person(desk, caller.user_id)
     await accounts.request_email_change(desk, user, body.password, body.email)
 
 
@@ -246,6 +237,14 @@ class OneToken(Body):
 async def confirm_email(desk: TheDesk, body: OneToken) -> None:
     """Give the account the address that the token was mailed to."""
     await accounts.confirm_email_change(desk, body.token)
+
+
+@router.post(
+    "/restore-account", status_code=204, operation_id="restoreAccount", dependencies=[Stranger]
+)
+async def restore_account(desk: TheDesk, body: Verification) -> None:
+    """Restore a deleted account, with the token that was mailed and its password."""
+    await leaving.restore_account(desk, body.token, body.password)
 
 
 class Proof(Body):
@@ -276,7 +275,7 @@ class RecoveryCodes(Told):
 @router.post("/two-factor", operation_id="beginTwoFactor")
 async def begin_two_factor(desk: TheDesk, caller: ThePerson, body: Proof) -> Enrolment:
     """Begin with a second factor, which is on once a code of it is confirmed."""
-    await accounts.prove(desk, await _user(desk, caller), body.password)
+    await accounts.prove(desk, await accounts.find_person(desk, caller.user_id), body.password)
     async with transaction(desk.engine, caller.user_id) as session:
         return Enrolment.model_validate(await two_factor.begin(desk, session, caller.user_id))
 
@@ -295,7 +294,7 @@ class Disarm(Proof, Code):
 @router.post("/two-factor/disable", status_code=204, operation_id="disableTwoFactor")
 async def disable_two_factor(desk: TheDesk, caller: ThePerson, body: Disarm) -> None:
     """Turn the second factor off."""
-    await accounts.prove(desk, await _user(desk, caller), body.password)
+    await accounts.prove(desk, await accounts.find_person(desk, caller.user_id), body.password)
     async with transaction(desk.engine, caller.user_id) as session:
         right = await two_factor.check(desk, session, caller.user_id, body.code)
         if right:

@@ -78,6 +78,11 @@ async def revoke_key(session: AsyncSession, id_: UUID) -> bool:
     return await session.scalar(statement.returning(ApiKey.id)) is not None
 
 
+async def revoke_all(session: AsyncSession) -> None:
+    """Revoke every key of the bound user."""
+    await session.execute(update(ApiKey).where(ApiKey.is_active).values(is_active=False))
+
+
 async def note_use(session: AsyncSession, id_: UUID) -> None:
     """Note that a key of the bound user is used."""
     await session.execute(update(ApiKey).where(ApiKey.id == id_).values(last_used_at=func.now()))

@@ -1,6 +1,7 @@
 """The SQL of users: before a transaction is bound to one of them, and after."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.identity.schemas import LoginRecord, UserRecord, UserStatus
+from seawall.identity.schemas import LeftRecord, LoginRecord, UserRecord, UserStatus
 from seawall.identity.tables import User
 
 _FIND_USER = text(
@@ -56,6 +57,12 @@ async def find_user_by_email(session: AsyncSession, email: str) -> LoginRecord |
     )
 
 
+async def old_hash_cost(session: AsyncSession) -> int | None:
+    """Return the highest cost of the bcrypt hashes that are left; None when none is."""
+    found: int | None = await session.scalar(select(func.old_hash_cost()))
+    return found
+
+
 async def list_users(session: AsyncSession) -> Sequence[UUID]:
     """Return every living user, in no order; a worker's session alone may ask."""
     return (await session.scalars(select(func.list_users()))).all()
@@ -83,6 +90,43 @@ async def change_user(
     """Change the user that the session is bound to, where they are as expected; tell whether."""
     statement = update(User).where(User.deleted_at.is_(None), *conditions).values(**values)
     return (await session.scalar(statement.returning(User.id))) is not None
+
+
+async def delete_user(session: AsyncSession) -> datetime | None:
+    """Mark the bound user as deleted; None when they are already."""
+    statement = update(User).where(User.deleted_at.is_(None)).values(deleted_at=func.now())
+    found: datetime | None = await session.scalar(statement.returning(User.deleted_at))
+    return found
+
+
+async def restore_user(session: AsyncSession, *conditions: ColumnExpressionArgument[bool]) -> bool:
+    """Mark the bound user as living again, where they are as expected; tell whether."""
+    statement = update(User).where(User.deleted_at.is_not(None), *conditions)
+    return await session.scalar(statement.values(deleted_at=None).returning(User.id)) is not None
+
+
+async def find_deleted(session: AsyncSession) -> LeftRecord | None:
+    """Return the bound user, if they are deleted."""
+    query = select(User.id, User.username, User.email, User.deleted_at)
+    row = (await session.execute(query.where(User.deleted_at.is_not(None)))).one_or_none()
+    if row is None or row.deleted_at is None:
+        return None
+    return LeftRecord(row.id, row.username, row.email, row.deleted_at)
+
+
+async def list_tenants(session: AsyncSession) -> Sequence[UUID]:
+    """Return every user, deleted ones too; a worker's session alone may ask."""
+    return (await session.scalars(select(func.list_tenants()))).all()
+
+
+async def list_users_to_purge(session: AsyncSession) -> Sequence[UUID]:
+    """Return who was deleted 30 days ago; a worker's session alone may ask."""
+    return (await session.scalars(select(func.list_users_to_purge()))).all()
+
+
+async def purge_user(session: AsyncSession, id_: UUID) -> bool:
+    """Remove who was deleted 30 days ago, with every row; False when there is no such user."""
+    return bool(await session.scalar(select(func.purge_user(id_))))
 
 
 async def password_hash(session: AsyncSession) -> str | None:

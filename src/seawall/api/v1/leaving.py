@@ -1,0 +1,42 @@
+"""Leaving with everything: the account as files, and its deletion."""
+
+from typing import Annotated
+
+from fastapi import Request, Response
+from pydantic import Field, SecretStr, StringConstraints
+
+from seawall.api.bodies import Body, Time, Told
+from seawall.api.callers import SESSION_COOKIE, client_of
+from seawall.api.deps import TheDesk, ThePerson
+from seawall.api.operations import routes
+from seawall.identity import leaving
+from seawall.identity.accounts import find_person
+
+router = routes("/account", "account")
+
+
+class Proof(Body):
+    """The password, and a code where the second factor is on."""
+
+    password: SecretStr = Field(max_length=1024, examples=["correct horse battery staple"])
+    code: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None, description="Of the second factor, or a recovery code.", examples=["123456"]
+    )
+
+
+class Left(Told):
+    """When an account was deleted, and from when on it is gone for good."""
+
+    deleted_at: Time
+    purged_after: Time
+
+
+@router.post("/deletion", operation_id="deleteAccount")
+async def delete_account(
+    desk: TheDesk, request: Request, response: Response, caller: ThePerson, body: Proof
+) -> Left:
+    """Delete the account: everything ends at once, and is removed for good after 30 days."""
+    user = await find_person(desk, caller.user_id)
+    left = await leaving.delete_account(desk, user, body.password, body.code, client_of(request))
+    response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+    return Left.model_validate(left)
