@@ -280,7 +280,7 @@ async def test_dating_a_deletion_back_purges_nobody(
     assert len(await leaving.list_left(worker)) == 1
 
 
-@pytest.mark.parametrize("change", ["tier = 'pro'", "is_superuser = true"])
+@pytest.mark.parametrize("change", ["tier = 'power-trader'", "is_superuser = true"])
 async def test_the_application_says_neither_what_a_user_pays_for_nor_who_runs_it(
     premises: Premises, worker: AsyncEngine, change: str
 ) -> None:
@@ -296,6 +296,8 @@ async def test_the_application_says_neither_what_a_user_pays_for_nor_who_runs_it
             await session.execute(text(add))
     async with transaction(worker, user.id) as session:
         await session.execute(text(f"UPDATE users SET {change}"))
+    with pytest.raises(ConflictError, match="ck_users_tier"):
+        await operators.set_tier(worker, user.id, "gold")
     # What is so already is no change.
     async with transaction(premises.desk.engine, user.id) as session:
         await session.execute(text(f"UPDATE users SET {change}, language = 'pt'"))

@@ -118,7 +118,7 @@ async def admin(filled: Location) -> AsyncIterator[AsyncSession]:
         ("users", {"email": "A.b+c%d_e-f@sub-domain.Example.CO", "email_verified": True}),
         ("users", {"email": f"{'a' * 243}@example.com"}),
         ("users", {"password_hash": "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA"}),
-        ("users", {"password_hash": f"$2b$12${'a' * 53}", "tier": "power-trader"}),
+        ("users", {"password_hash": f"$2b$12${'a' * 53}"}),
         ("users", {"two_factor_secret": SEALED, "two_factor_enabled": True}),
         ("users", {"first_name": SEALED, "last_name": SEALED, "full_name": SEALED}),
         ("users", {"country_code": "PT", "language": "pt-BR", "timezone": "Europe/Lisbon"}),
@@ -160,7 +160,6 @@ USERS_REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"password_hash": "correct horse battery staple"}, "password_hash"),
     ({"password_hash": "$1$md5"}, "password_hash"),
     ({"password_hash": ""}, "password_hash"),
-    ({"tier": "gold"}, "tier"),
     ({"status": "ACTIVE"}, "status"),
     ({"two_factor_enabled": True}, "two_factor"),
     *(

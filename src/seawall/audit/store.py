@@ -90,8 +90,7 @@ _TRIGGERS = text("""
     SELECT tgrelid::regclass::text, tgname FROM pg_trigger
     JOIN pg_proc ON pg_proc.oid = tgfoid
     WHERE pronamespace = 'public'::regnamespace
-        AND proname IN ('audit_row', 'link_audit_log', 'keep_audit_log', 'refuse_statement')
-        AND tgenabled <> 'O'
+        AND proname IN ('audit_row', 'link_audit_log', 'refuse_statement') AND tgenabled <> 'O'
     UNION ALL
     SELECT 'audit_logs', name FROM unnest(ARRAY['link_audit_logs', 'keep_audit_logs']) AS name
     WHERE NOT EXISTS (

@@ -138,9 +138,9 @@ def tier(
     to: Annotated[str, typer.Argument(metavar="|".join(TIERS), help="What they may use.")],
     as_json: Json = False,
 ) -> None:
-    """Say what a user may use, where billing is on.
+    """Say what a user may use.
 
-    A subscription's next change says it anew.
+    It matters where billing is on; a subscription's next change says it anew.
     """
     if to not in TIERS:
         raise typer.BadParameter(f"{to!r} is not one of {', '.join(TIERS)}", param_hint="TIER")
@@ -243,7 +243,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete an account, which a worker removes for good after 30 days.
+    """Delete an account, for good after 30 days.
 
     Until then `restore` brings it back, and so does its user, by the token that is mailed.
     """
@@ -270,7 +270,7 @@ def restore(
     wanted: Annotated[str, typer.Argument(metavar="EMAIL|NAME", help="Whose account it was.")],
     as_json: Json = False,
 ) -> None:
-    """Bring a deleted account back that is not removed yet."""
+    """Bring a deleted account back."""
     found = run(_restore(wanted))
     _say(
         f"{found.username} can log in again; API keys have to be made anew.",
@@ -288,7 +288,10 @@ async def _restore(wanted: str) -> "LeftRecord":
 
 @app.command("purge")
 def purge(as_json: Json = False) -> None:
-    """Remove for good who was deleted 30 days ago, as a worker does every night."""
+    """Remove who was deleted 30 days ago.
+
+    They are gone for good; a worker does it every night.
+    """
     purged = run(_purge())
     _say(f"Removed {purged} users for good.", {"purged": purged}, as_json=as_json)
 

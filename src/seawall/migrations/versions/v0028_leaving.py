@@ -43,13 +43,13 @@ FIND_LINK = """
 CREATE OR REPLACE FUNCTION find_one_time_token(meant_for text, wanted bytea)
 RETURNS TABLE (id uuid, user_id uuid, email text, expires_at timestamptz)
 LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER ROWS 1
-SET search_path = public, pg_temp AS $$BEGIN RETURN QUERY
-    SELECT t.id, t.user_id, t.email, t.expires_at
-    FROM one_time_tokens t JOIN users u ON u.id = t.user_id
-    WHERE t.token_hash = wanted AND t.purpose = meant_for
-        AND t.used_at IS NULL AND t.expires_at > now()
-        AND u.status = 'active' AND {living};
-END$$
+SET search_path = public, pg_temp AS $$BEGIN RETURN QUERY{end}
+        SELECT t.id, t.user_id, t.email, t.expires_at
+        FROM one_time_tokens t JOIN users u ON u.id = t.user_id
+        WHERE t.token_hash = wanted AND t.purpose = meant_for
+            AND t.used_at IS NULL AND t.expires_at > now()
+            AND u.status = 'active' AND {living}
+        ; END$$
 """
 LIVING = "u.deleted_at IS NULL"
 
@@ -60,17 +60,20 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$SELECT max(substr(password_hash, 5, 2))::integer FROM users WHERE password_hash LIKE '$2%'$$
 """
 
-KEEP_LOG = """
-CREATE FUNCTION keep_audit_log() RETURNS trigger LANGUAGE plpgsql AS $$
+REFUSE = """
+CREATE OR REPLACE FUNCTION refuse_statement() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'DELETE'
-            AND current_setting('seawall.purging', true) = pg_current_xact_id()::text THEN
-        RETURN NULL;
-    END IF;
-    RAISE '% of % is refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
+{purged}    RAISE '% of % is refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
         USING ERRCODE = 'insufficient_privilege';
 END $$
 """
+# Which entries then go is the policy's to say.
+UNLESS_PURGED = """
+    IF TG_TABLE_NAME = 'audit_logs' AND TG_OP = 'DELETE'
+            AND current_setting('seawall.purging', true) = pg_current_xact_id()::text THEN
+        RETURN NULL;
+    END IF;
+""".lstrip("\n")
 
 LIST_LEFT = f"""
 CREATE FUNCTION list_users_to_purge() RETURNS SETOF uuid
@@ -134,7 +137,7 @@ def upgrade() -> None:
     op.execute(f"GRANT EXECUTE ON FUNCTION old_hash_cost TO {APP_ROLE}")
     _name_purposes(f"{PURPOSES}, 'account_restore'")
     left = "(u.deleted_at IS NOT NULL) = (meant_for = 'account_restore')"
-    op.execute(FIND_LINK.format(living=left))
+    op.execute(FIND_LINK.format(living=left, end=" "))
     op.execute(f"""
         ALTER POLICY owner_select ON portfolios USING ({WHEN_PUBLIC} AND EXISTS (
             SELECT FROM users WHERE users.id = portfolios.user_id AND users.deleted_at IS NULL))
@@ -164,27 +167,17 @@ def _open_log() -> None:
         USING ({BY_WORKER} AND user_id <> '00000000-0000-0000-0000-000000000000'
             AND NOT EXISTS (SELECT FROM users WHERE users.id = audit_logs.user_id))
     """)
-    op.execute(KEEP_LOG)
-    _keep_log("keep_audit_log")
-
-
-def _keep_log(function: str) -> None:
-    op.execute("DROP TRIGGER keep_audit_logs ON audit_logs")
-    op.execute(f"""
-        CREATE TRIGGER keep_audit_logs BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_logs
-        FOR EACH STATEMENT EXECUTE FUNCTION {function}('it is only ever added to')
-    """)
+    op.execute(REFUSE.format(purged=UNLESS_PURGED))
 
 
 def downgrade() -> None:
     op.execute("DROP FUNCTION purge_user, list_users_to_purge")
     op.execute(AUDIT_ROW_BEFORE)
-    _keep_log("refuse_statement")
-    op.execute("DROP FUNCTION keep_audit_log")
+    op.execute(REFUSE.format(purged=""))
     op.execute("DROP POLICY door_delete ON audit_logs")
     op.execute("DROP POLICY door_delete ON users")
     op.execute(f"ALTER POLICY owner_select ON portfolios USING ({WHEN_PUBLIC})")
-    op.execute(FIND_LINK.format(living=LIVING))
+    op.execute(FIND_LINK.format(living=LIVING, end=" "))
     # As the owner sees every token here and may delete it: those that restore are of no use now.
     op.execute("DELETE FROM one_time_tokens WHERE purpose = 'account_restore'")
     _name_purposes(PURPOSES)
