@@ -10,6 +10,7 @@ import pyotp
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from seawall.audit import verify
@@ -296,7 +297,7 @@ async def test_the_application_says_neither_what_a_user_pays_for_nor_who_runs_it
             await session.execute(text(add))
     async with transaction(worker, user.id) as session:
         await session.execute(text(f"UPDATE users SET {change}"))
-    with pytest.raises(ConflictError, match="ck_users_tier"):
+    with pytest.raises(DBAPIError, match="ck_users_tier"):
         await operators.set_tier(worker, user.id, "gold")
     # What is so already is no change.
     async with transaction(premises.desk.engine, user.id) as session:

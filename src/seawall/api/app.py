@@ -15,7 +15,7 @@ from seawall.api.edge import Edge
 from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.fields import Fields, describe
 from seawall.api.operations import SCHEMES, stand_before
-    for router in (account, auth, health, leaving, market, portfolios, risk):
+from seawall.api.v1 import account, auth, leaving, market, portfolios, risk
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
 from seawall.db.database import open_database
