@@ -11,6 +11,7 @@ from benchmarks.result import Result
 
 MODULES = {
     "api-read": "api_read",
+    "api-write": "api_write",
     "bulk-read": "bulk",
     "bulk-write": "bulk",
     "cli-help": "command_line",

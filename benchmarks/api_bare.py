@@ -1,4 +1,4 @@
-"""The bare endpoint that the API's reads are measured beside: FastAPI and asyncpg, and no more."""
+"""The bare endpoints that the API is measured beside: FastAPI and asyncpg, and no more."""
 
 import os
 from collections.abc import AsyncIterator
@@ -8,9 +8,17 @@ from uuid import UUID
 
 import asyncpg
 from fastapi import FastAPI, Request
+from pydantic import BaseModel
 
 DSN = "BENCHMARK_DSN"
+_INSERT = "INSERT INTO portfolios (user_id, name) VALUES ($1, $2) RETURNING *"
 _QUERY = "SELECT * FROM portfolios WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
+
+
+class Named(BaseModel):
+    """A portfolio to be made."""
+
+    name: str
 
 
 @asynccontextmanager
@@ -21,12 +29,17 @@ async def _open(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app() -> FastAPI:
-    """Make the app; it asks for a user's portfolio as anybody, and lets everybody ask."""
+    """Make the app; it reads and adds a user's portfolios as anybody, and lets everybody ask."""
     app = FastAPI(lifespan=_open)
 
     @app.get("/{user_id}/{portfolio_id}")
     async def read(request: Request, user_id: UUID, portfolio_id: UUID) -> dict[str, Any]:
         row = await request.app.state.pool.fetchrow(_QUERY, user_id, portfolio_id)
+        return dict(row)
+
+    @app.post("/{user_id}", status_code=201)
+    async def write(request: Request, user_id: UUID, body: Named) -> dict[str, Any]:
+        row = await request.app.state.pool.fetchrow(_INSERT, user_id, body.name)
         return dict(row)
 
     return app

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from seawall.api.callers import Caller, identify, limit
 from seawall.core.errors import ForbiddenError
 from seawall.db.engine import TenantConnection
-from seawall.db.reading import reading
-from seawall.db.session import transaction
+from seawall.db.quick import reading, writing
+from seawall.db.session import raw_connection, transaction
 from seawall.identity.desk import Desk
 from seawall.identity.schemas import Scope
 
@@ -52,14 +52,22 @@ class Bound:
     session: AsyncSession
     desk: Desk
 
+    async def driver(self) -> TenantConnection:
+        """Return the driver's connection, in this transaction."""
+        return await raw_connection(self.session)
+
 
 @dataclass(frozen=True, slots=True)
 class Quick:
-    """Who asks, and a transaction that only reads, on the driver itself."""
+    """Who asks, and a transaction on the driver itself, for what is asked most often."""
 
     caller: Caller
     connection: TenantConnection
     desk: Desk
+
+    async def driver(self) -> TenantConnection:
+        """Return the driver's connection."""
+        return self.connection
 
 
 async def _admit(request: Request, scope: Scope | None) -> Caller:
@@ -103,16 +111,19 @@ def _binding(
 _read = _binding(Scope.READ, transaction, Bound)
 _read_quickly = _binding(Scope.READ, reading, Quick)
 _manage = _binding(Scope.MANAGE, transaction, Bound)
+_manage_quickly = _binding(Scope.MANAGE, writing, Quick)
 _bind_person = _binding(None, transaction, Bound)
 _person = _caller(None)
-_CALLERS = frozenset({_read, _read_quickly, _manage, _bind_person, _person})
+_CALLERS = frozenset({_read, _read_quickly, _manage, _manage_quickly, _bind_person, _person})
 
 Reader = Annotated[Bound, Depends(_read)]
 """Whoever may read."""
 QuickReader = Annotated[Quick, Depends(_read_quickly)]
-"""The same, for what is asked most often."""
+"""The same, with a transaction that only reads."""
 Manager = Annotated[Bound, Depends(_manage)]
 """Whoever may change what is not a trade."""
+QuickManager = Annotated[Quick, Depends(_manage_quickly)]
+"""The same, on the driver."""
 Person = Annotated[Bound, Depends(_bind_person)]
 """Whoever has logged in: keys may not touch what guards the account."""
 ThePerson = Annotated[Caller, Depends(_person)]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Request, Response
 
 from seawall.api.bodies import Told
-from seawall.api.deps import Bound
+from seawall.api.deps import Bound, Quick
 from seawall.core.errors import ConflictError
 from seawall.identity.store import idempotency
 
@@ -33,7 +33,7 @@ class Asked:
 
 
 async def once(
-    bound: Bound, asked: Asked, work: Callable[[], Awaitable[Told]], status: int = 201
+    bound: Bound | Quick, asked: Asked, work: Callable[[], Awaitable[Told]], status: int = 201
 ) -> Response:
     """Do the work, or answer as it was answered before.
 
@@ -43,7 +43,8 @@ async def once(
     if asked.key is None:
         return _respond(_written(await work()), status)
     digest = await _digest(asked.request)
-    before = await idempotency.claim(bound.session, asked.key, digest)
+    connection, user = await bound.driver(), bound.caller.user_id
+    before = await idempotency.claim(connection, user, asked.key, digest)
     if before is not None:
         if before.request_hash != digest:
             raise ConflictError(
@@ -52,8 +53,8 @@ async def once(
         content = _kept(bound, before.response, asked.key)
         return _respond(content, before.status_code, {"Idempotency-Replayed": "true"})
     content = _written(await work())
-    kept = _seal(bound, content, asked.key) if asked.secret else orjson.loads(content)
-    await idempotency.answer(bound.session, asked.key, status, kept)
+    kept = orjson.dumps(_seal(bound, content, asked.key)) if asked.secret else content
+    await idempotency.answer(connection, user, asked.key, status, kept)
     return _respond(content, status)
 
 
@@ -71,18 +72,18 @@ async def _digest(request: Request) -> bytes:
     return hashlib.sha256(asked + await request.body()).digest()
 
 
-def _cipher(bound: Bound) -> AESGCM:
+def _cipher(bound: Bound | Quick) -> AESGCM:
     return AESGCM(bound.desk.secret.key("idempotency"))
 
 
-def _seal(bound: Bound, content: bytes, key: str) -> dict[str, str]:
+def _seal(bound: Bound | Quick, content: bytes, key: str) -> dict[str, str]:
     nonce = os.urandom(_NONCE)
     place = f"{bound.caller.user_id} {key}".encode()
     sealed = nonce + _cipher(bound).encrypt(nonce, content, place)
     return {"sealed": base64.b64encode(sealed).decode()}
 
 
-def _kept(bound: Bound, kept: Any, key: str) -> bytes:
+def _kept(bound: Bound | Quick, kept: Any, key: str) -> bytes:
     if not (isinstance(kept, dict) and kept.keys() == {"sealed"}):
         return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     sealed = base64.b64decode(kept["sealed"])

@@ -1,14 +1,26 @@
 """Making and finding portfolios."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import ConflictError, InvalidError, NotFoundError
+from seawall.db.engine import TenantConnection
+from seawall.db.session import raw_connection
 from seawall.portfolios import store
 from seawall.portfolios.schemas import LotMethod, PortfolioRecord
 
 NAME_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewPortfolio:
+    """A portfolio to be made."""
+
+    name: str
+    description: str
+    lot_method: LotMethod
 
 
 async def create_portfolio(
@@ -24,21 +36,28 @@ async def create_portfolio(
         InvalidError: the name is empty, too long or not printable, or the description not one line.
         ConflictError: a living portfolio has this name, in whatever case.
     """
-    cleaned = name.strip()
-    if not cleaned or len(cleaned) > NAME_LIMIT or not cleaned.isprintable():
+    new = NewPortfolio(name, description, lot_method)
+    return await add_portfolio(await raw_connection(session), user_id, new)
+
+
+async def add_portfolio(
+    connection: TenantConnection, user_id: UUID, new: NewPortfolio
+) -> PortfolioRecord:
+    """Make a portfolio as `create_portfolio` does, in a short transaction."""
+    name = new.name.strip()
+    if not name or len(name) > NAME_LIMIT or not name.isprintable():
         raise InvalidError(
-            f"{name[:NAME_LIMIT]!r} cannot name a portfolio.",
+            f"{new.name[:NAME_LIMIT]!r} cannot name a portfolio.",
             hint=f"Use 1 to {NAME_LIMIT} printable characters.",
         )
-    if not description.isprintable():
+    if not new.description.isprintable():
         raise InvalidError("The description is not one line of printable characters.")
-    taken = await store.find_portfolio(session, cleaned)
-    if taken is not None:
+    made = await store.add_portfolio(connection, user_id, name, new.description, new.lot_method)
+    if made is None:
         raise ConflictError(
-            f"There is a portfolio named {taken.name!r} already.",
-            hint=f"Choose another name, or see it: seawall portfolio show {taken.name!r}.",
+            f"There is a portfolio named {name!r} already.", hint="Choose another name."
         )
-    return await store.create_portfolio(session, user_id, cleaned, description, lot_method)
+    return made
 
 
 async def get_portfolio(session: AsyncSession, name: str) -> PortfolioRecord:

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from asyncpg import Record
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.money import LIMIT
+from seawall.db.engine import TenantConnection
 from seawall.db.series import PORTFOLIO_SNAPSHOTS, ensure_chunks
 from seawall.db.session import raw_connection
 from seawall.market.tables import Asset
@@ -128,32 +131,35 @@ WHERE id = $1
 """  # noqa: S608 - the only text put in is a number
 
 
-_PLAIN = [each.name for each in fields(PortfolioRecord) if each.name != "lot_method"]
+PORTFOLIO_COLUMNS = [getattr(Portfolio, each.name) for each in fields(PortfolioRecord)]
 _HELD = [getattr(HoldingRow, each.name) for each in fields(HoldingRecord)[2:]]
 
 
 def record_of(row: Portfolio) -> PortfolioRecord:
     """Return the value of a row."""
-    plain = {name: getattr(row, name) for name in _PLAIN}
-    return PortfolioRecord(**plain, lot_method=LotMethod(row.lot_method))
+    return record_of_row({each.key: getattr(row, each.key) for each in PORTFOLIO_COLUMNS})
 
 
-async def create_portfolio(
-    session: AsyncSession, user_id: UUID, name: str, description: str, lot_method: LotMethod
-) -> PortfolioRecord:
-    """Add a portfolio; the first living one of a user is the primary one."""
-    living = exists().where(Portfolio.user_id == user_id, Portfolio.deleted_at.is_(None))
-    portfolio = Portfolio(
-        user_id=user_id,
-        name=name,
-        description=description,
-        lot_method=lot_method.value,
-        is_primary=not await session.scalar(select(living)),
-    )
-    session.add(portfolio)
-    await session.flush()
-    await session.refresh(portfolio)
-    return record_of(portfolio)
+def record_of_row(row: Mapping[str, Any] | Record) -> PortfolioRecord:
+    """Return the value of a row as the driver reads it."""
+    return PortfolioRecord(**{**dict(row), "lot_method": LotMethod(row["lot_method"])})
+
+
+_ADD = f"""
+INSERT INTO portfolios (user_id, name, description, lot_method, is_primary)
+SELECT $1, $2, $3, $4,
+    NOT EXISTS (SELECT FROM portfolios WHERE user_id = $1 AND deleted_at IS NULL)
+ON CONFLICT (user_id, lower(name)) WHERE deleted_at IS NULL DO NOTHING
+RETURNING {", ".join(each.key for each in PORTFOLIO_COLUMNS)}
+"""  # noqa: S608 - of columns that are named here
+
+
+async def add_portfolio(
+    connection: TenantConnection, user_id: UUID, name: str, description: str, lot_method: LotMethod
+) -> PortfolioRecord | None:
+    """Add a portfolio, the first living one as the primary one; None when the name is taken."""
+    row = await connection.fetchrow(_ADD, user_id, name, description, lot_method.value)
+    return None if row is None else record_of_row(row)
 
 
 async def find_portfolio(session: AsyncSession, name: str) -> PortfolioRecord | None:

@@ -9,17 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api import bodies
 from seawall.api.bodies import Figure, Money, Time, Told, Utc, tagged
-from seawall.api.deps import IdempotencyKey, IfNoneMatch, Manager, QuickReader, Reader
+from seawall.api.deps import IdempotencyKey, IfNoneMatch, Manager, QuickManager, QuickReader, Reader
 from seawall.api.once import Asked, once
 from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, cut, read_id, read_time, write_cursor, wrong_cursor
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.core.time import to_micros
-from seawall.portfolios import store
+from seawall.portfolios import portfolios, store
 from seawall.portfolios.browse import store as browse
 from seawall.portfolios.browse.schemas import TransactionFilter
 from seawall.portfolios.importers.csv import parse_transactions
-from seawall.portfolios.portfolios import create_portfolio
 from seawall.portfolios.schemas import LotMethod, PortfolioRecord, TransactionType
 from seawall.portfolios.transactions import import_transactions
 from seawall.portfolios.valuation import begin, measure_performance, value_portfolio
@@ -100,17 +99,16 @@ async def list_portfolios(bound: Reader, asked: Paged) -> Page[Portfolio]:
 
 @router.post("", status_code=201, operation_id="createPortfolio", response_model=Portfolio)
 async def create(
-    bound: Manager, request: Request, body: NewPortfolio, key: IdempotencyKey = None
+    quick: QuickManager, request: Request, body: NewPortfolio, key: IdempotencyKey = None
 ) -> Response:
     """Make an empty portfolio."""
 
     async def work() -> Told:
-        made = await create_portfolio(
-            bound.session, bound.caller.user_id, body.name, body.description, body.lot_method
-        )
+        new = portfolios.NewPortfolio(body.name, body.description, body.lot_method)
+        made = await portfolios.add_portfolio(quick.connection, quick.caller.user_id, new)
         return Portfolio.model_validate(made)
 
-    return await once(bound, Asked(request, key), work)
+    return await once(quick, Asked(request, key), work)
 
 
 @router.get("/{portfolio_id}", operation_id="getPortfolio", response_model=Portfolio)

@@ -2,14 +2,25 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+import orjson
 
-from seawall.identity.tables import IdempotencyKey
+from seawall.db.engine import TenantConnection
 
-_LIFETIME = text("now() + interval '24 hours'")
+_CLAIM = """
+INSERT INTO idempotency_keys AS kept (user_id, key, request_hash) VALUES ($1, $2, $3)
+ON CONFLICT (user_id, key) DO UPDATE SET request_hash = excluded.request_hash, status_code = NULL,
+    response = NULL, created_at = now(), expires_at = excluded.expires_at
+WHERE kept.expires_at < now()
+RETURNING key
+"""
+_FIND = """
+SELECT request_hash, status_code, response FROM idempotency_keys WHERE user_id = $1 AND key = $2
+"""
+_ANSWER = """
+UPDATE idempotency_keys SET status_code = $3, response = $4 WHERE user_id = $1 AND key = $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,37 +32,21 @@ class Answered:
     response: Any
 
 
-async def claim(session: AsyncSession, key: str, request_hash: bytes) -> Answered | None:
-    """Claim a key for the bound user; return how it was answered when it happened before.
+async def claim(
+    connection: TenantConnection, user_id: UUID, key: str, request_hash: bytes
+) -> Answered | None:
+    """Claim a key for a user; return how it was answered when it happened before.
 
     Of two who claim it at once the second waits for the first one's transaction to end.
     """
-    fresh = {
-        "request_hash": request_hash,
-        "status_code": None,
-        "response": None,
-        "created_at": func.now(),
-        "expires_at": _LIFETIME,
-    }
-    statement = insert(IdempotencyKey).values(key=key, **fresh)
-    claimed = await session.scalar(
-        statement.on_conflict_do_update(
-            index_elements=["user_id", "key"],
-            set_=fresh,
-            where=IdempotencyKey.expires_at < func.now(),
-        ).returning(IdempotencyKey.key)
-    )
-    if claimed is not None:
+    if await connection.fetchval(_CLAIM, user_id, key, request_hash) is not None:
         return None
-    query = select(IdempotencyKey.request_hash, IdempotencyKey.status_code, IdempotencyKey.response)
-    row = (await session.execute(query.where(IdempotencyKey.key == key))).one()
-    return Answered(*row)
+    (row,) = await connection.fetch(_FIND, user_id, key)
+    return Answered(row["request_hash"], row["status_code"], orjson.loads(row["response"]))
 
 
-async def answer(session: AsyncSession, key: str, status_code: int, response: Any) -> None:
-    """Keep the answer to a claimed request."""
-    await session.execute(
-        update(IdempotencyKey)
-        .where(IdempotencyKey.key == key)
-        .values(status_code=status_code, response=response)
-    )
+async def answer(
+    connection: TenantConnection, user_id: UUID, key: str, status_code: int, response: bytes
+) -> None:
+    """Keep the answer to a claimed request, written as JSON."""
+    await connection.execute(_ANSWER, user_id, key, status_code, response.decode())

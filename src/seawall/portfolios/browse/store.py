@@ -1,7 +1,6 @@
 """The SQL of pages: rows after a place, in an order in which no row changes its place."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,7 @@ from sqlalchemy import Select, and_, bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.db.engine import TenantConnection
-from seawall.db.reading import Reading
+from seawall.db.quick import Statement
 from seawall.market.tables import Asset
 from seawall.portfolios.browse.schemas import (
     LotRecord,
@@ -18,8 +17,8 @@ from seawall.portfolios.browse.schemas import (
     TransactionFilter,
     TransactionRecord,
 )
-from seawall.portfolios.schemas import LotMethod, PortfolioRecord, TransactionType
-from seawall.portfolios.store import record_of
+from seawall.portfolios.schemas import PortfolioRecord, TransactionType
+from seawall.portfolios.store import PORTFOLIO_COLUMNS, record_of, record_of_row
 from seawall.portfolios.tables import LotRow, Portfolio, PortfolioSnapshot, TransactionRow
 
 _TRANSACTION = (
@@ -44,8 +43,8 @@ async def find_portfolio(session: AsyncSession, portfolio_id: UUID) -> Portfolio
     return None if row is None else record_of(row)
 
 
-_LIVING_PORTFOLIO = Reading(
-    select(*(getattr(Portfolio, each.name) for each in fields(PortfolioRecord))).where(
+_LIVING_PORTFOLIO = Statement(
+    select(*PORTFOLIO_COLUMNS).where(
         Portfolio.id == bindparam("portfolio_id"), Portfolio.deleted_at.is_(None)
     )
 )
@@ -58,7 +57,7 @@ async def read_portfolio(
     row = await _LIVING_PORTFOLIO.row(connection, portfolio_id=portfolio_id)
     if row is None:
         return None
-    return PortfolioRecord(**{**row, "lot_method": LotMethod(row["lot_method"])})
+    return record_of_row(row)
 
 
 async def page_portfolios(

@@ -1,33 +1,49 @@
-"""Short reads on the driver itself, in one transaction that is bound to one user.
+"""Short transactions on the driver itself, each bound to one user.
 
 A session costs more than a millisecond of processor time a request, several times what the
-database takes to find a row. What is asked most often is read here; all else through
+database takes to find a row. What is asked most often is asked here; all else through
 `db.session.transaction`.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
-from sqlalchemy import Select
+from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util import greenlet_spawn
 
 from seawall.db.engine import TenantConnection
 from seawall.db.faults import translated
 
 
-@asynccontextmanager
-async def reading(engine: AsyncEngine, user_id: UUID) -> AsyncIterator[TenantConnection]:
-    """Open one read-only transaction as one user, on a connection of the engine's pool.
+def reading(engine: AsyncEngine, user_id: UUID) -> AbstractAsyncContextManager[TenantConnection]:
+    """Open one transaction as one user that only reads.
 
     Raises:
         SeawallError: the database's own errors, each as the family it belongs to.
     """
+    return _transaction(engine, user_id, "BEGIN READ ONLY;")
+
+
+def writing(engine: AsyncEngine, user_id: UUID) -> AbstractAsyncContextManager[TenantConnection]:
+    """Open one transaction as one user; commit at the end, or undo everything on an error.
+
+    Raises:
+        SeawallError: the database's own errors, each as the family it belongs to.
+    """
+    return _transaction(engine, user_id, "BEGIN;")
+
+
+@asynccontextmanager
+async def _transaction(
+    engine: AsyncEngine, user_id: UUID, begin: str
+) -> AsyncIterator[TenantConnection]:
     with translated():
         pooled = await engine.raw_connection()
         connection = pooled.driver_connection
@@ -35,7 +51,7 @@ async def reading(engine: AsyncEngine, user_id: UUID) -> AsyncIterator[TenantCon
         is_over = False
         try:
             connection.bound_user = user_id
-            await connection.execute("BEGIN READ ONLY;")
+            await connection.execute(begin)
             try:
                 yield connection
             except Exception:
@@ -49,16 +65,17 @@ async def reading(engine: AsyncEngine, user_id: UUID) -> AsyncIterator[TenantCon
             await greenlet_spawn(pooled.close if is_over else pooled.invalidate)
 
 
-class Reading:
-    """A query that is written once, with `bindparam`s, and asked by their names."""
+class Statement:
+    """A statement that is written once, with `bindparam`s, and asked by their names."""
 
-    def __init__(self, query: Select[Any]) -> None:
+    def __init__(self, query: ClauseElement) -> None:
         self._query = query
 
     @cached_property
     def _written(self) -> tuple[str, list[str]]:
         # Not when it is made: the tables that it names may not be known whole by then.
         compiled = self._query.compile(dialect=dialect())  # type: ignore[no-untyped-call]
+        assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what a statement is compiled by
         return str(compiled), list(compiled.positiontup or ())
 
     async def rows(self, connection: TenantConnection, **values: Any) -> list[Record]:

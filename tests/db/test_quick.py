@@ -1,23 +1,23 @@
-"""Short reads are bound as every transaction is, and leave their connection as they found it."""
+"""Short transactions are bound as all are, and leave their connection as they found it."""
 
 import asyncio
 from contextlib import suppress
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from asyncpg import ReadOnlySQLTransactionError
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from seawall.core.errors import ForbiddenError, InvalidError
+from seawall.core.errors import ConflictError, ForbiddenError, InvalidError
 from seawall.db.engine import create_engine
-from seawall.db.reading import Reading, reading
+from seawall.db.quick import Statement, reading, writing
 from seawall.db.session import transaction
 from seawall.identity.store import users
 from seawall.portfolios.portfolios import create_portfolio
 from seawall.portfolios.tables import Portfolio
 
-NAMES = Reading(select(Portfolio.name).where(Portfolio.color == bindparam("color")))
+NAMES = Statement(select(Portfolio.name).where(Portfolio.color == bindparam("color")))
 OWN = "SELECT current_setting('app.user_id', true), count(*) FROM portfolios"
 
 
@@ -54,7 +54,8 @@ async def test_a_connection_comes_back_unbound_and_whole(engine: AsyncEngine) ->
         with suppress(InvalidError, KeyError):
             async with reading(one, user) as connection:
                 backends.add(connection.get_server_pid())
-                assert (await connection.fetchrow(OWN))[0] == str(user)
+                (own,) = await connection.fetch(OWN)
+                assert own[0] == str(user)
                 if error is not None:
                     raise error
         async with one.connect() as plain:
@@ -88,3 +89,29 @@ async def test_the_server_s_refusals_are_seawall_s_errors(engine: AsyncEngine) -
     with pytest.raises(ForbiddenError):
         async with reading(engine, uuid4()) as connection:
             await connection.fetch("SELECT * FROM pg_authid")
+
+
+async def test_what_is_written_is_kept_or_undone(engine: AsyncEngine) -> None:
+    user = uuid4()
+    async with transaction(engine, user) as session:
+        await users.add_user(session, id=user, username="writer")
+    add = "INSERT INTO portfolios (user_id, name) VALUES ($1, $2)"
+    async with writing(engine, user) as connection:
+        await connection.execute(add, user, "kept")
+
+    async def undo(owner: UUID, name: str, error: Exception | None = None) -> None:
+        async with writing(engine, user) as connection:
+            await connection.execute(add, user, "undone")
+            await connection.execute(add, owner, name)
+            if error is not None:
+                raise error
+
+    with pytest.raises(KeyError):
+        await undo(user, "more", KeyError())
+    with pytest.raises(ConflictError):
+        await undo(user, "KEPT")
+    with pytest.raises(ForbiddenError):
+        await undo(uuid4(), "another's")
+    async with reading(engine, user) as connection:
+        found = await connection.fetch("SELECT name FROM portfolios")
+    assert [row["name"] for row in found] == ["kept"]
