@@ -129,7 +129,9 @@ async def test_health_is_told(web: Web) -> None:
     client = web.client()
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     ready = await client.get("/readyz")
-    assert ready.json() == {"status": "ok", "checks": {"database": "ok", "cache": "ok"}}
+    checks = {"database": "ok", "cache": "ok"}
+    queue = {"waiting": 0, "oldest_seconds": 0.0}
+    assert ready.json() == {"status": "ok", "checks": checks, "queue": queue}
 
 
 async def test_counts_are_for_this_machine_or_who_has_the_token(web: Web, problem: Any) -> None:

@@ -36,6 +36,7 @@ AS_OWNER = {
     "public_holdings": PUBLISHED,
     "list_public_portfolios": PUBLISHED,
     "defer_job": "the application may queue a job, and neither read nor change what is queued",
+    "queue_lag": "the application may know how many jobs wait, and for how long, and nothing more",
     "ensure_chunks": SERIES_KEEPING,
     "announce_change": SERIES_KEEPING,
     "note_change": SERIES_KEEPING,

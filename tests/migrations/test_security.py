@@ -117,6 +117,7 @@ MAY_CALL = {
     "old_hash_cost",
     "public_holdings",
     "public_portfolio",
+    "queue_lag",
     "refresh_rollups",
 }
 WORKERS_MAY_CALL = MAY_CALL | {

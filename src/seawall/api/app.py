@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from seawall import __version__
 from seawall.api import health
 from seawall.api.compression import Compression
+from seawall.api.deadline import Deadline
 from seawall.api.edge import Edge
 from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.fields import Fields, describe
@@ -19,6 +20,7 @@ from seawall.api.v1 import account, auth, leaving, market, portfolios, risk
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
 from seawall.db.database import open_database
+from seawall.db.watch import watching
 from seawall.identity.desk import Desk, open_desk
 
 _ABOUT = (
@@ -47,6 +49,7 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     handle_errors(app)
     app.add_middleware(Fields)
     app.add_middleware(Compression)
+    app.add_middleware(Deadline)
     app.add_middleware(Edge)
     app.openapi = partial(_schema, app)  # type: ignore[method-assign]  # as FastAPI's docs have it
     return app
@@ -74,7 +77,9 @@ async def _open(app: FastAPI) -> AsyncIterator[None]:
         open_database(settings) as engine,
         open_cache(settings, engine) as cache,
         follow(cache, engine),
+        watching(engine) as watch,
     ):
+        app.state.watch = watch
         app.state.desk = open_desk(engine, cache, settings)
         # What was imported stays: looking through it for garbage would hold up requests.
         gc.collect()

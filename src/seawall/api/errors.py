@@ -56,12 +56,17 @@ class NotAcceptableError(InvalidError):
     """It cannot be had in any of the types that were asked for."""
 
 
+class TooSlowError(InvalidError):
+    """The request came too slowly."""
+
+
 # The first that an error is of is the one that it is answered as.
 _FAMILIES: tuple[tuple[type[SeawallError], int, str], ...] = (
     (TooManyRequestsError, 429, "too-many-requests"),
     (SecondFactorNeededError, 401, "second-factor-needed"),
     (NotAuthenticatedError, 401, "not-authenticated"),
     (PreconditionError, 412, "precondition-failed"),
+    (TooSlowError, 408, "too-slow"),
     (TooLargeError, 413, "too-large"),
     (NotAcceptableError, 406, "not-acceptable"),
     (NotFoundError, 404, "not-found"),

@@ -1,5 +1,6 @@
 """Whether this process lives, whether it can serve, and what it has counted."""
 
+import asyncio
 import hmac
 from ipaddress import ip_address
 from typing import Any
@@ -12,7 +13,10 @@ from seawall.api.deps import TheDesk
 from seawall.core.errors import NotFoundError, SeawallError
 from seawall.db import migrate
 from seawall.db.cache.client import Cache
+from seawall.db.watch import PATIENCE, Watch
+from seawall.jobs.store import queue_lag
 
+UNAVAILABLE = "unavailable"
 _PASSED_ON = ("forwarded", "x-forwarded-for")
 router = APIRouter(include_in_schema=False)
 
@@ -24,28 +28,38 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(desk: TheDesk, response: Response) -> dict[str, Any]:
-    """Say whether requests can be served now: 503 when not."""
-    checks = {"database": await _database(desk), "cache": await _cache(desk.cache)}
-    # Without the cache everything but logging in goes on.
-    is_ready = checks["database"] == "ok"
+async def readyz(desk: TheDesk, request: Request, response: Response) -> dict[str, Any]:
+    """Say whether requests can be served now: 503 when not; and how the queue stands."""
+    watch: Watch | None = getattr(request.app.state, "watch", None)
+    asked = asyncio.ensure_future(_database(desk))
+    if watch is None or not watch.is_down:
+        await asyncio.wait({asked}, timeout=PATIENCE)
+    # Not waited for any longer: what hangs may be as slow to be cancelled.
+    database, queue = asked.result() if asked.done() else (UNAVAILABLE, None)
+    asked.cancel()
+    # Without the cache everything but logging in goes on, and without a worker reads do.
+    is_ready = database == "ok"
     response.status_code = 200 if is_ready else 503
-    return {"status": "ok" if is_ready else "unavailable", "checks": checks}
+    checks = {"database": database, "cache": await _cache(desk.cache)}
+    return {"status": "ok" if is_ready else UNAVAILABLE, "checks": checks, "queue": queue}
 
 
-async def _database(desk: TheDesk) -> str:
+async def _database(desk: TheDesk) -> tuple[str, dict[str, float | int] | None]:
     try:
         found = await migrate.version(desk.engine)
+        if not found.is_current:
+            return "not migrated", None
+        lag = await queue_lag(desk.engine)
     except SeawallError:
-        return "unavailable"
-    return "ok" if found.is_current else "not migrated"
+        return UNAVAILABLE, None
+    return "ok", {"waiting": lag.jobs, "oldest_seconds": round(lag.oldest_seconds, 1)}
 
 
 async def _cache(cache: Cache) -> str:
     try:
         await cache.hit("readyz", "readyz")
     except SeawallError:
-        return "unavailable"
+        return UNAVAILABLE
     return "ok"
 
 

@@ -165,6 +165,13 @@ class ApiSettings(BaseModel):
         description="What `/metrics` is asked with, as a bearer token; without one it answers"
         " this machine alone.",
     )
+    request_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=30,
+        description="How many seconds a request may take to be answered; then it is undone.",
+    )
+    body_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=10, description="How many seconds a request may take to come in."
+    )
     public_url: str = Field(
         default="http://localhost:8000",
         description="Address at which users reach Seawall, which links in mails begin with.",

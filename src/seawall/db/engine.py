@@ -88,6 +88,8 @@ def _to_json(value: Any) -> str:
 
 CONNECTIONS = 15
 """How many one process has at most."""
+POOL_SECONDS = 10
+"""For how long somebody waits for one of them to become free."""
 
 
 def create_engine(
@@ -103,7 +105,7 @@ def create_engine(
         settings["role"] = role
     # Without overflow: those connections would be closed as soon as they are free, and opened
     # again a moment later, which costs the server a process and the caller more than the query.
-    kept = {"pool_size": connections, "max_overflow": 0}
+    kept = {"pool_size": connections, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
     options: dict[str, Any] = kept if pooled else {"poolclass": NullPool}
     return create_async_engine(
         parse_url(url),

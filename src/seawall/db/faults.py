@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from seawall.core.errors import (
     ConflictError,
@@ -98,6 +99,11 @@ _KNOWN: tuple[tuple[_Kinds, type[SeawallError], str, str], ...] = (
 def translate(error: BaseException) -> SeawallError | None:
     """Return the Seawall error that a database error stands for; None when it is a bug of ours."""
     cause = _cause(error)
+    if isinstance(cause, PoolTimeoutError):
+        return UnavailableError(
+            "All connections to the database are busy, and none became free in time.",
+            hint="Try again.",
+        )
     if isinstance(cause, OSError) and cause.filename is not None:
         return None  # A file was the trouble, not the way to the database.
     if isinstance(cause, asyncpg.DataError) and isinstance(cause.__cause__, OverflowError):

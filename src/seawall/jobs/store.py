@@ -69,6 +69,8 @@ _DUE = text("""
     WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
 """)
 
+_LAG = text("SELECT jobs, oldest_seconds FROM queue_lag()")
+
 _STATES = text("""
     SELECT task_name AS task, status::text AS state, count(*) AS jobs, min((
         SELECT min(at) FROM queue.procrastinate_events WHERE job_id = job.id AND type = 'deferred'
@@ -190,6 +192,21 @@ async def count_due(worker: AsyncEngine) -> int:
     with translated():
         async with worker.connect() as connection:
             return int(await connection.scalar(_DUE) or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How many jobs wait that could run now, and for how long the oldest does."""
+
+    jobs: int
+    oldest_seconds: float
+
+
+async def queue_lag(engine: AsyncEngine) -> Lag:
+    """Tell how far behind the queue is; the engine acts as the application."""
+    with translated():
+        async with engine.connect() as connection:
+            return Lag(*(await connection.execute(_LAG)).one())
 
 
 async def describe(worker: AsyncEngine, silent: timedelta, failures: int) -> QueueState:

@@ -2,11 +2,16 @@
 
 import asyncio
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -20,7 +25,7 @@ from pydantic import SecretStr
 from seawall.api import access
 from seawall.api.app import build_app
 from seawall.core.keys import KeyStore
-from seawall.core.settings import Settings
+from seawall.core.settings import ApiSettings, Settings
 from seawall.core.signing import read_secret
 from seawall.core.time import from_micros
 from seawall.db.cache import Cache
@@ -42,6 +47,7 @@ SOAK = "SEAWALL_TEST_SOAK"
 """Set by `make soak`: the tests are then as long as what is promised says."""
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
 TOKEN_PATH = "/token-of-the-tests"  # noqa: S105 - a path
+SECRET = "only for the tests, and 32 characters or more"  # noqa: S105 - of nobody
 YEAR_3000 = 32_503_680_000_000_000
 
 
@@ -55,9 +61,10 @@ class Uncounting(Cache):
 
 
 @asynccontextmanager
-async def open_desk(location: Location, home: Path, kind: type[Cache]) -> AsyncIterator[Desk]:
+async def open_desk(
+    location: Location, settings: Settings, kind: type[Cache]
+) -> AsyncIterator[Desk]:
     """Open a desk that hashes quickly."""
-    settings = Settings(home=home)
     engine = create_engine(location.url)
     cache = kind(await connect(settings), f"test:{location.name}")
     quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -130,7 +137,7 @@ def _serve(location: Location, home: Path, listening: socket.socket) -> Iterator
     ready, given = threading.Event(), []
 
     async def main() -> None:
-        async with open_desk(location, home, Uncounting) as desk:
+        async with open_desk(location, Settings(home=home), Uncounting) as desk:
             app = build_app(desk)
             app.add_api_route(TOKEN_PATH, Somebody(desk, "ada@example.com").token)
             app.openapi_schema = build_app(desk).openapi()
@@ -215,3 +222,117 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"{each.name:<58} {each.value:>12,.6g} {each.unit:<9} {sign} {each.bound:,.6g}{kept}"
         )
+
+
+_ZYGOTE = """
+import gc, os, signal, sys
+import uvicorn
+import seawall.api.app
+from seawall.api import deadline
+options = dict(factory=True, host="127.0.0.1", port=int(sys.argv[1]), loop="uvloop",
+    access_log=False, log_level="error", timeout_graceful_shutdown=2)
+print("ready", flush=True)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        uvicorn.run("seawall.api.app:create_app", **options)
+        os._exit(0)
+    print(child, flush=True)
+    os.waitpid(child, 0)
+"""
+
+
+@dataclass
+class Api:
+    """A process of its own that serves the API: it can be killed, and is back in a moment.
+
+    A parent that has imported everything stands behind it, and is forked for each new one.
+    """
+
+    location: Location
+    home: Path
+    port: int
+    more: dict[str, str] = field(default_factory=dict)
+    pid: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __post_init__(self) -> None:
+        given = {
+            "SEAWALL_HOME": str(self.home),
+            "SEAWALL_API__SECRET": SECRET,
+            "SEAWALL_DATABASE__URL": self.location.url,
+            "SEAWALL_DATABASE__ADMIN_URL": self.location.admin_url,
+        }
+        self._parent = subprocess.Popen(
+            [sys.executable, "-c", _ZYGOTE, str(self.port)],
+            env=os.environ | given | self.more,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._parent.stdout is not None
+        assert self._parent.stdout.readline() == "ready\n"
+        self.start()
+
+    def start(self) -> None:
+        """Serve, and wait until it does."""
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.write("\n")
+        self._parent.stdin.flush()
+        self.pid = int(self._parent.stdout.readline())
+        until = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            else:
+                return
+
+    def kill(self) -> None:
+        """End it as a loss of power would."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it all."""
+        with suppress(ProcessLookupError):
+            self.kill()
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.close()
+        self._parent.wait(30)
+        self._parent.stdout.close()
+
+    def new_user(self, email: str) -> str:
+        """Make a user; return an access token of theirs."""
+        settings = Settings(home=self.home, api=ApiSettings(secret=SecretStr(SECRET)))
+
+        async def make() -> str:
+            async with open_desk(self.location, settings, Uncounting) as desk:
+                return await Somebody(desk, email).token()
+
+        with ThreadPoolExecutor(1) as apart:
+            return apart.submit(asyncio.run, make()).result()
+
+
+@pytest.fixture(scope="module")
+def start_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Api]]:
+    """Serves the API of a database in a process of its own, until the module is done."""
+    started: list[Api] = []
+
+    def start(location: Location, **more: str) -> Api:
+        with _socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        started.append(Api(location, tmp_path_factory.mktemp("home"), port, more))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
