@@ -86,6 +86,8 @@ def _operations() -> list[tuple[str, str]]:
 
 
 async def _ask(client: Any, method: str, path: str) -> Any:
+    if path.endswith("/streams/events"):
+        return await client.get(path, params={"topics": "alerts", "once": "true"})
     if path.endswith("/transactions") and method == "POST":
         return await client.request(method, path, content=CSV, headers=TEXT)
     body = {"name": "Mine", "scopes": ["read"]} if path.endswith("/api-keys") else {"name": "Mine"}

@@ -113,8 +113,9 @@ _read_quickly = _binding(Scope.READ, reading, Quick)
 _manage = _binding(Scope.MANAGE, transaction, Bound)
 _manage_quickly = _binding(Scope.MANAGE, writing, Quick)
 _bind_person = _binding(None, transaction, Bound)
-_person = _caller(None)
-_CALLERS = frozenset({_read, _read_quickly, _manage, _manage_quickly, _bind_person, _person})
+_person, _reader = _caller(None), _caller(Scope.READ)
+_BINDING = {_read, _read_quickly, _manage, _manage_quickly, _bind_person}
+_CALLERS = frozenset({*_BINDING, _person, _reader})
 
 Reader = Annotated[Bound, Depends(_read)]
 """Whoever may read."""
@@ -128,6 +129,8 @@ Person = Annotated[Bound, Depends(_bind_person)]
 """Whoever has logged in: keys may not touch what guards the account."""
 ThePerson = Annotated[Caller, Depends(_person)]
 """The same, without a transaction: for what has several of its own."""
+TheReader = Annotated[Caller, Depends(_reader)]
+"""Whoever may read, without a transaction: for what goes on after the answer has begun."""
 
 
 def needs_caller(dependant: Dependant) -> bool:

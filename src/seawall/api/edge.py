@@ -114,7 +114,8 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     route = scope.get("route")
     operation = getattr(route, "operation_id", None) or getattr(route, "name", "unknown")
     REQUESTS.labels(operation, status).inc()
-    SECONDS.labels(operation).observe(seconds)
+    if not scope.get("is_stream"):
+        SECONDS.labels(operation).observe(seconds)
     if _log.isEnabledFor(logging.INFO):
         line = {
             "request_id": scope["request_id"],

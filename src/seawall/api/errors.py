@@ -102,6 +102,13 @@ def problem(
     return Response(content, status, dict(headers or {}), media_type=MEDIA_TYPE)
 
 
+def slug_of(error: SeawallError) -> tuple[str, str]:
+    """Return which problem an error is, and what may be said of it."""
+    slug = next(slug for family, _, slug in _FAMILIES if isinstance(error, family))
+    is_inner = error.__cause__ is not None and not isinstance(error.__cause__, SeawallError)
+    return slug, _TITLES[slug] if is_inner else error.message
+
+
 def answer(request_id: str, error: SeawallError) -> Response:
     """Answer one of Seawall's errors."""
     status, slug = next((s, slug) for family, s, slug in _FAMILIES if isinstance(error, family))

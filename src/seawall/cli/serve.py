@@ -3,7 +3,7 @@
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,17 @@ if TYPE_CHECKING:
 
 APP = "seawall.api.app:create_app"
 """The API stands beside the command line, and is named for whoever starts it."""
+
+STREAMS: "dict[str, Any]" = {
+    # They can cut a stream that is not read, and end those that go on when the server stops.
+    "http": "seawall.api.streams.protocol:Http",
+    "ws": "seawall.api.streams.protocol:WebSocket",
+    "ws_max_size": 16_384,
+    "ws_ping_interval": 20.0,
+    "ws_ping_timeout": 20.0,
+    # Messages are small, and one is written for all: compressed it would be for each by itself.
+    "ws_per_message_deflate": False,
+}
 
 
 def serve(
@@ -75,6 +86,7 @@ def _run(
         port=port,
         workers=workers,
         loop="uvloop",
+        **STREAMS,
         # Who asks is who is connected: a header can say anything.
         proxy_headers=False,
         server_header=False,

@@ -172,6 +172,12 @@ class ApiSettings(BaseModel):
     body_seconds: Annotated[float, Field(gt=0)] = Field(
         default=10, description="How many seconds a request may take to come in."
     )
+    streams: Annotated[int, Field(ge=1)] = Field(
+        default=2_000, description="How many streams a process has open at once."
+    )
+    streams_per_user: Annotated[int, Field(ge=1)] = Field(
+        default=20, description="How many of them one user has."
+    )
     public_url: str = Field(
         default="http://localhost:8000",
         description="Address at which users reach Seawall, which links in mails begin with.",

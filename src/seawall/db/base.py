@@ -49,6 +49,8 @@ BigInt = Annotated[int, mapped_column(BigInteger())]
 CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
 UpdatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
 """Kept by a trigger: see `migrations.operations.touch_on_update`."""
+ChangedIn = Annotated[int, mapped_column(BigInteger(), server_default="0")]
+"""Which transaction wrote the row last, kept by a trigger: see `db.positions`."""
 UserId = Annotated[UUID, mapped_column(server_default=text("current_user_id()"))]
 """Whose row it is; the user that the transaction is bound to when nothing is said."""
 

@@ -17,7 +17,7 @@ _MACHINERY = {
     # Made again from the rows.
     *(rollup.name for series in SERIES for rollup in series.rollups),
 }
-_KEPT_BY_TRIGGERS = {"updated_at"}
+_KEPT_BY_TRIGGERS = {"updated_at", "changed_in"}
 _MADE_BY_MIGRATIONS = {"audit_logs": "operation = 'BEGIN'"}
 """Rows that no one would miss."""
 _COLUMNS = text("""

@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from seawall.db import series as chunks
 from seawall.db.bulk import Column
 from seawall.db.merge import KeyedSeries
+from seawall.db.positions import CHANGED_SINCE, Position
 from seawall.market.schemas import SeriesKind
 from seawall.market.tables import SEARCHED, Asset, DataCoverage, Exchange, Symbol
 
@@ -22,6 +23,12 @@ TIME = Column("time", "<M8[us]")
 _SYMBOL = Column("symbol_id", "<i4")
 _WORD = re.compile(r"[^\s\0'\\]+")
 _LONGEST_SEARCH = 200
+
+_REPRICED = text(f"""
+    SELECT DISTINCT base_asset_id FROM data_coverage JOIN symbols ON symbols.id = symbol_id
+    WHERE kind = 'candles' AND base_asset_id = ANY(:assets)
+        AND {CHANGED_SINCE.format(table="data_coverage")}
+""")  # noqa: S608 - put together from constants
 
 CANDLES = KeyedSeries(
     chunks.CANDLES,
@@ -156,6 +163,14 @@ FOUND = text(f"{SEARCHED} @@ to_tsquery('simple', :beginnings)")
 def beginnings_of(words: str) -> str:
     """Write a search as words that begin so, all of which are to be there; empty for no word."""
     return " & ".join(f"'{word}':*" for word in _WORD.findall(words[:_LONGEST_SEARCH]))
+
+
+async def list_repriced(
+    session: AsyncSession, assets: Iterable[int], since: Position
+) -> set[int]:
+    """Return those of these assets of which candles were taken in since a position."""
+    given = {"assets": sorted(assets), "since": since.snapshot}
+    return set(await session.scalars(_REPRICED, given))
 
 
 async def search_assets(session: AsyncSession, words: str, limit: int = 20) -> list[AssetRecord]:

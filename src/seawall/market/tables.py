@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from seawall.db.base import Base, BigInt, CreatedAt, Money, UpdatedAt
+from seawall.db.base import Base, BigInt, ChangedIn, CreatedAt, Money, UpdatedAt
 from seawall.market import checks
 
 LINKS = (
@@ -432,6 +432,7 @@ class DataCoverage(Base):
     last_time: Mapped[datetime]
     missing: Mapped[BigInt]
     updated_at: Mapped[datetime]
+    changed_in: Mapped[ChangedIn]
 
 
 class DataGap(Base):

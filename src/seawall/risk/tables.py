@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from seawall.db.base import (
     TENANT,
     Base,
+    BigInt,
     CreatedAt,
     Money,
     UserId,
@@ -47,7 +48,7 @@ class PortfolioRiskMetrics(Base):
         CheckConstraint("known_at >= time", name="known_after"),
         CheckConstraint("total_invested_usd >= 0 AND total_invested_usd <> 'NaN'", name="invested"),
         Index("idx_portfolio_risk_metrics_portfolio_time", "portfolio_id", "time"),
-        Index("idx_portfolio_risk_metrics_user_id", "user_id"),
+        Index("idx_portfolio_risk_metrics_user_id", "user_id", "changed_in"),
         {
             "info": TENANT | unaudited("a series of measured figures"),
             "postgresql_partition_by": "RANGE (time)",
@@ -97,6 +98,9 @@ class PortfolioRiskMetrics(Base):
     value_at_risk: Mapped[float | None]
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     figures: Mapped[dict[str, Any] | None]
+    changed_in: Mapped[BigInt] = mapped_column(
+        server_default=text("pg_current_xact_id()::text::bigint")
+    )
 
 
 class RiskMetrics(Base):

@@ -1,15 +1,15 @@
 """The SQL of API keys."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.identity.schemas import ApiKeyRecord, FoundKey, Scope
-from seawall.identity.tables import ApiKey
+from seawall.identity.schemas import ApiKeyRecord, FoundKey, Scope, UserStatus
+from seawall.identity.tables import ApiKey, User
 
 _FIND = text("SELECT id, user_id, permissions, last_used_at FROM find_api_key(:key_hash)")
 _RECORD = (
@@ -70,6 +70,19 @@ async def list_keys(session: AsyncSession) -> Sequence[ApiKeyRecord]:
     """Return the bound user's keys that were not revoked, the newest first."""
     query = select(*_RECORD).where(ApiKey.is_active).order_by(ApiKey.created_at.desc(), ApiKey.id)
     return [_record(row) for row in await session.execute(query)]
+
+
+async def lasts_until(session: AsyncSession, id_: UUID) -> datetime | None:
+    """Return when a key of the bound user is over, `datetime.max` for never; None when it is."""
+    query = (
+        select(ApiKey.expires_at)
+        .join(User, User.id == ApiKey.user_id)
+        .where(ApiKey.id == id_, ApiKey.is_active, ApiKey.permissions["read"].as_boolean())
+        .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
+        .where(User.status == UserStatus.ACTIVE, User.deleted_at.is_(None))
+    )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else row.expires_at or datetime.max.replace(tzinfo=UTC)
 
 
 async def revoke_key(session: AsyncSession, id_: UUID) -> bool:

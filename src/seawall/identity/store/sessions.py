@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.identity.schemas import Client, FoundSession, SessionRecord
-from seawall.identity.tables import UserSession
+from seawall.identity.schemas import Client, FoundSession, SessionRecord, UserStatus
+from seawall.identity.tables import User, UserSession
 
 _FIND_SESSION = text(
     "SELECT id, user_id, expires_at, last_accessed_at FROM find_session(:token_hash)"
@@ -132,6 +132,19 @@ async def touch(session: AsyncSession, id_: UUID) -> None:
 def _is_live() -> ColumnElement[bool]:
     last = func.coalesce(UserSession.refresh_expires_at, UserSession.expires_at)
     return UserSession.rotated_at.is_(None) & UserSession.revoked_at.is_(None) & (last > func.now())
+
+
+async def lasts_until(session: AsyncSession, family_id: UUID) -> datetime | None:
+    """Return when a family of the bound user ends by itself; None when it has."""
+    last = func.max(func.coalesce(UserSession.refresh_expires_at, UserSession.expires_at))
+    query = (
+        select(last)
+        .join(User, User.id == UserSession.user_id)
+        .where(UserSession.family_id == family_id, _is_live())
+        .where(User.status == UserStatus.ACTIVE, User.deleted_at.is_(None))
+    )
+    found: datetime | None = await session.scalar(query)
+    return found
 
 
 async def find_family(session: AsyncSession, id_: UUID) -> UUID | None:

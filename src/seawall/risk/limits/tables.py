@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from seawall.db.base import (
     TENANT,
     Base,
+    ChangedIn,
     CreatedAt,
     Money,
     UpdatedAt,
@@ -140,3 +141,4 @@ class RiskEvent(Base):
     triggered_at: Mapped[datetime] = mapped_column(server_default=func.now())
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[UUID | None]
+    changed_in: Mapped[ChangedIn]
