@@ -15,7 +15,10 @@ depends_on = None
 STAMP = """
 CREATE FUNCTION stamp_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.changed_in := pg_current_xact_id()::text::bigint;
+    -- What is put back from the archive is as it was, and no news.
+    IF TG_OP = 'UPDATE' OR NEW.changed_in = 0 THEN
+        NEW.changed_in := pg_current_xact_id()::text::bigint;
+    END IF;
     RETURN NEW;
 END $$
 """

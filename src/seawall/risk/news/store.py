@@ -1,7 +1,7 @@
 """The SQL of what changed of the bound user's risk since a position, and of how it is now."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -91,6 +91,9 @@ class LimitNews:
     resolved_at: datetime | None
 
 
+_FACTS = tuple(each.name for each in fields(KeptReport) if each.name != "figures")
+
+
 async def list_reports(
     session: AsyncSession, portfolios: Collection[UUID], since: Position | None, most: int
 ) -> list[KeptReport]:
@@ -106,9 +109,9 @@ async def list_reports(
 
 
 def _report(row: Row[Any]) -> KeptReport:
-    places = len(row) - len(_SLUGS)
-    figures = dict(zip(_SLUGS, row[places:], strict=True))
-    return KeptReport(*row[:places], figures=figures)
+    facts = dict(zip(_FACTS, row, strict=False))
+    figures = dict(zip(_SLUGS, row[len(_FACTS) :], strict=True))
+    return KeptReport(**facts, figures=figures)
 
 
 async def list_events(session: AsyncSession, since: Position | None, most: int) -> list[LimitNews]:
