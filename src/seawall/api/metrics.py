@@ -17,9 +17,7 @@ SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 STREAMS = Gauge("seawall_streams", "Streams that are open.", ("transport",), registry=REGISTRY)
-STREAMED = Counter(
-    "seawall_stream_messages", "Messages that streams were sent.", registry=REGISTRY
-)
+STREAMED = Counter("seawall_stream_messages", "Messages that streams were sent.", registry=REGISTRY)
 STREAMS_CUT = Counter(
     "seawall_streams_cut",
     "Streams that Seawall ended, by why.",

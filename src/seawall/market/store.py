@@ -165,9 +165,7 @@ def beginnings_of(words: str) -> str:
     return " & ".join(f"'{word}':*" for word in _WORD.findall(words[:_LONGEST_SEARCH]))
 
 
-async def list_repriced(
-    session: AsyncSession, assets: Iterable[int], since: Position
-) -> set[int]:
+async def list_repriced(session: AsyncSession, assets: Iterable[int], since: Position) -> set[int]:
     """Return those of these assets of which candles were taken in since a position."""
     given = {"assets": sorted(assets), "since": since.snapshot}
     return set(await session.scalars(_REPRICED, given))
