@@ -16,10 +16,12 @@ WHERE kept.expires_at < now()
 RETURNING key
 """
 _FIND = """
-SELECT request_hash, status_code, response::text FROM idempotency_keys WHERE user_id = $1 AND key = $2
+SELECT request_hash, status_code, response::text FROM idempotency_keys
+WHERE user_id = $1 AND key = $2
 """
 _ANSWER = """
-UPDATE idempotency_keys SET status_code = $3, response = $4::text::jsonb WHERE user_id = $1 AND key = $2
+UPDATE idempotency_keys SET status_code = $3, response = $4::text::jsonb
+WHERE user_id = $1 AND key = $2
 """
 
 
