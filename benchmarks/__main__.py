@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.result import Result
 
 MODULES = {
+    "api-candles": "api_candles",
     "api-read": "api_read",
     "api-write": "api_write",
     "bulk-read": "bulk",

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api.bodies import Utc
 from seawall.core.errors import InvalidError, NotFoundError
+from seawall.db.engine import TenantConnection
 from seawall.db.paging import LAST
 from seawall.market.browse.schemas import AssetFacts, SymbolFacts
 from seawall.market.browse.store import pages
@@ -43,25 +43,25 @@ async def _read_range(since: Instant = None, until: Instant = None, sort: By = "
 Ranged = Annotated[Range, Depends(_read_range)]
 
 
-async def find_asset(session: AsyncSession, asset_id: int) -> AssetFacts:
+async def find_asset(connection: TenantConnection, asset_id: int) -> AssetFacts:
     """Return an asset.
 
     Raises:
         NotFoundError: there is none.
     """
-    found = await pages.find_asset(session, asset_id)
+    found = await pages.read_asset(connection, asset_id)
     if found is None:
         raise NotFoundError("There is no such asset.")
     return found
 
 
-async def find_symbol(session: AsyncSession, symbol_id: int) -> SymbolFacts:
+async def find_symbol(connection: TenantConnection, symbol_id: int) -> SymbolFacts:
     """Return a pair.
 
     Raises:
         NotFoundError: there is none.
     """
-    found = await pages.find_symbol(session, symbol_id)
+    found = await pages.read_symbol(connection, symbol_id)
     if found is None:
         raise NotFoundError("There is no such symbol.")
     return found

@@ -6,7 +6,7 @@ from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from seawall.api.bodies import Figure, Time, Told, tagged
-from seawall.api.deps import IfNoneMatch, Reader
+from seawall.api.deps import IfNoneMatch, QuickReader, Reader
 from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, read_time
 from seawall.api.sorting import Listed, Sorts, read_small, read_text
@@ -99,6 +99,6 @@ async def list_assets(
 
 
 @router.get("/assets/{asset_id}", operation_id="getAsset", response_model=Asset)
-async def get_asset(bound: Reader, asset_id: Id, known: IfNoneMatch = None) -> Response:
+async def get_asset(quick: QuickReader, asset_id: Id, known: IfNoneMatch = None) -> Response:
     """Tell of an asset."""
-    return tagged(Asset.model_validate(await find_asset(bound.session, asset_id)), known)
+    return tagged(Asset.model_validate(await find_asset(quick.connection, asset_id)), known)

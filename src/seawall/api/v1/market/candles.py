@@ -7,7 +7,7 @@ from pydantic import Field
 
 from seawall.api.bodies import Figure, Time, Told
 from seawall.api.columns import OTHERS
-from seawall.api.deps import Reader
+from seawall.api.deps import QuickReader
 from seawall.api.operations import routes
 from seawall.api.v1.market.asked import Id, find_symbol
 from seawall.api.v1.market.stretches import Shown, Stretched, respond
@@ -47,7 +47,7 @@ class Candles(Shown):
     responses=OTHERS,
 )
 async def list_candles(
-    bound: Reader,
+    quick: QuickReader,
     request: Request,
     symbol_id: Id,
     asked: Stretched,
@@ -58,8 +58,8 @@ async def list_candles(
     """List the candles that opened from `since` to before `until`, as JSON, Arrow or CSV."""
     shown, read = asked.columns(CANDLE_COLUMNS)
     length = Timeframe.parse(timeframe)
-    pair = await find_symbol(bound.session, symbol_id)
-    rows = await read_candles(bound.session, pair.id, length, asked.within, asked.span, read)
+    pair = await find_symbol(quick.connection, symbol_id)
+    rows = await read_candles(quick.connection, pair.id, length, asked.within, asked.span, read)
     about = {
         "symbol_id": pair.id,
         "symbol": pair.symbol,

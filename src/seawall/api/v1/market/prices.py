@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api.bodies import Figure, Time, Told
 from seawall.api.columns import OTHERS
-from seawall.api.deps import Reader
+from seawall.api.deps import QuickReader, Reader
 from seawall.api.operations import routes
 from seawall.api.paging import MOST, Page, Paged
 from seawall.api.sorting import Listed, Sorts, read_text
@@ -102,10 +102,12 @@ class Prices(Shown):
     response_model=Prices,
     responses=OTHERS,
 )
-async def list_history(bound: Reader, request: Request, asset_id: Id, asked: Stretched) -> Response:
+async def list_history(
+    quick: QuickReader, request: Request, asset_id: Id, asked: Stretched
+) -> Response:
     """List the prices of an asset from `since` to before `until`, as JSON, Arrow or CSV."""
     shown, read = asked.columns(PRICE_COLUMNS)
-    asset = await find_asset(bound.session, asset_id)
-    rows = await read_price_history(bound.session, asset.id, asked.within, asked.span, read)
+    asset = await find_asset(quick.connection, asset_id)
+    rows = await read_price_history(quick.connection, asset.id, asked.within, asked.span, read)
     about = {"asset_id": asset.id, "symbol": asset.symbol}
     return await respond(request, asked, rows, shown, about)

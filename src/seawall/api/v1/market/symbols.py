@@ -6,7 +6,7 @@ from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from seawall.api.bodies import Money, Time, Told, tagged
-from seawall.api.deps import IfNoneMatch, Reader
+from seawall.api.deps import IfNoneMatch, QuickReader, Reader
 from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, read_time
 from seawall.api.sorting import Listed, Sorts, read_small, read_text
@@ -71,9 +71,9 @@ async def list_symbols(
 
 
 @router.get("/symbols/{symbol_id}", operation_id="getSymbol", response_model=Symbol)
-async def get_symbol(bound: Reader, symbol_id: Id, known: IfNoneMatch = None) -> Response:
+async def get_symbol(quick: QuickReader, symbol_id: Id, known: IfNoneMatch = None) -> Response:
     """Tell of a pair."""
-    return tagged(Symbol.model_validate(await find_symbol(bound.session, symbol_id)), known)
+    return tagged(Symbol.model_validate(await find_symbol(quick.connection, symbol_id)), known)
 
 
 class Exchange(Told):

@@ -11,6 +11,7 @@ from seawall.api.operations import routes
 from seawall.api.paging import Asked, Page, Paged, read_time
 from seawall.api.sorting import Listed, Sorts, read_integer
 from seawall.api.v1.market.asked import Id, Range, Ranged, find_symbol
+from seawall.db.session import raw_connection
 from seawall.market.browse.schemas import Within
 from seawall.market.browse.store import pages
 from seawall.market.browse.store.pages import Ticks
@@ -30,7 +31,7 @@ class _Series(Generic[M]):
     sorts: Sorts
 
     async def page(self, bound: Bound, symbol_id: int, asked: Asked, range_: Range) -> Page[M]:
-        pair = await find_symbol(bound.session, symbol_id)
+        pair = await find_symbol(await raw_connection(bound.session), symbol_id)
         listed, within = Listed(asked, range_.sort, self.sorts), Within(range_.since, range_.until)
         session, which = bound.session, (self.ticks, pair.id, within)
         rows = await pages.page_ticks(session, *which, listed.span())

@@ -6,13 +6,11 @@ instants, which are numbers here and nobody's text, are written into the query.
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from seawall.core.time import iso
 from seawall.db import bulk
 from seawall.db.bulk import Column, Records
+from seawall.db.engine import TenantConnection
 from seawall.db.paging import Span
-from seawall.db.session import raw_connection
 from seawall.market.browse.schemas import Within
 from seawall.market.schemas import Timeframe
 from seawall.market.series import PRICES
@@ -25,7 +23,7 @@ _NULLS = {"market_cap_usd", "volume_24h_usd"}
 
 
 async def read_candles(
-    session: AsyncSession,
+    connection: TenantConnection,
     symbol_id: int,
     timeframe: Timeframe,
     within: Within,
@@ -40,11 +38,11 @@ async def read_candles(
     subject = f"symbol_id = {int(symbol_id)} AND timeframe = {int(timeframe.seconds)}"
     held = f"SELECT {names} FROM candles WHERE {subject}"  # noqa: S608 - see above
     revised = f"SELECT {names} FROM candle_revisions WHERE {subject}"  # noqa: S608 - see above
-    return await _read(session, held, revised, (within, span), columns)
+    return await _read(connection, held, revised, (within, span), columns)
 
 
 async def read_price_history(
-    session: AsyncSession,
+    connection: TenantConnection,
     asset_id: int,
     within: Within,
     span: Span,
@@ -59,11 +57,11 @@ async def read_price_history(
     subject = f"asset_id = {int(asset_id)}"
     held = f"SELECT {names} FROM price_history WHERE {subject}"  # noqa: S608 - see above
     revised = f"SELECT {nulls} FROM price_revisions WHERE {subject}"  # noqa: S608 - see above
-    return await _read(session, held, revised, (within, span), columns)
+    return await _read(connection, held, revised, (within, span), columns)
 
 
 async def _read(
-    session: AsyncSession,
+    connection: TenantConnection,
     held: str,
     revised: str,
     wanted: tuple[Within, Span],
@@ -87,4 +85,4 @@ async def _read(
         f"SELECT {bulk.select_list(columns)} FROM ({versions}) versions"  # noqa: S608 - see above
         f" ORDER BY time {way} LIMIT {int(span.limit)}"
     )
-    return await bulk.read(await raw_connection(session), query, columns)
+    return await bulk.read(connection, query, columns)

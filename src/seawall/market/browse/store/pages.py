@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from seawall.db.engine import TenantConnection
 from seawall.db.paging import LAST, Span, page
+from seawall.db.reading import Reading
 from seawall.market.browse.schemas import (
     AssetFacts,
     AssetFilter,
@@ -67,11 +69,6 @@ async def _all(session: AsyncSession, query: Query, facts: type[T], **given: obj
     return [facts(*row) for row in await session.execute(query, given)]
 
 
-async def _one(session: AsyncSession, query: Query, facts: type[T]) -> T | None:
-    row = (await session.execute(query)).one_or_none()
-    return None if row is None else facts(*row)
-
-
 async def _count(session: AsyncSession, query: Query, **given: object) -> int:
     counted = select(func.count()).select_from(query.order_by(None).subquery())
     return int(await session.scalar(counted, given) or 0)
@@ -80,9 +77,13 @@ async def _count(session: AsyncSession, query: Query, **given: object) -> int:
 _ASSETS = select(*_columns(Asset, AssetFacts))
 
 
-async def find_asset(session: AsyncSession, asset_id: int) -> AssetFacts | None:
-    """Return an asset by its id."""
-    return await _one(session, _ASSETS.where(Asset.id == asset_id), AssetFacts)
+_ASSET = Reading(_ASSETS.where(Asset.id == bindparam("asset_id")))
+
+
+async def read_asset(connection: TenantConnection, asset_id: int) -> AssetFacts | None:
+    """Return an asset by its id, in a short read."""
+    row = await _ASSET.row(connection, asset_id=asset_id)
+    return None if row is None else AssetFacts(*row.values())
 
 
 def _chosen_assets(wanted: AssetFilter) -> tuple[Query, dict[str, object]]:
@@ -139,9 +140,13 @@ _SYMBOLS = (
 )
 
 
-async def find_symbol(session: AsyncSession, symbol_id: int) -> SymbolFacts | None:
-    """Return a pair by its id."""
-    return await _one(session, _SYMBOLS.where(Symbol.id == symbol_id), SymbolFacts)
+_SYMBOL = Reading(_SYMBOLS.where(Symbol.id == bindparam("symbol_id")))
+
+
+async def read_symbol(connection: TenantConnection, symbol_id: int) -> SymbolFacts | None:
+    """Return a pair by its id, in a short read."""
+    row = await _SYMBOL.row(connection, symbol_id=symbol_id)
+    return None if row is None else SymbolFacts(*row.values())
 
 
 def _chosen_symbols(wanted: SymbolFilter) -> Query:
