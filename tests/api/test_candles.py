@@ -1,17 +1,24 @@
 """Candles over HTTP: to the bit what was stored, from `since` to before `until`, in three types."""
 
+import csv
 import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import orjson
 import polars as pl
 import pytest
 from httpx import AsyncClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
-from seawall.core.time import iso, now
+from seawall.api.columns import Columns, _framed, _json
+from seawall.core.time import from_micros, iso, now
+from seawall.db import bulk
+from seawall.db.bulk import Column
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.market.ingest import ingest
@@ -242,3 +249,60 @@ async def test_a_month_of_minutes_is_one_answer(web: Web, ada: AsyncClient) -> N
     told = (await ada.get(url)).json()
     assert (told["rows"], told["next_since"]) == (minutes, None)
     assert told["columns"]["close"] == records["close"].tolist()
+
+
+async def test_any_stretch_is_what_numpy_finds(web: Web, ada: AsyncClient) -> None:
+    records = made()
+    pair = await fill(web, records)
+    hours = np.arange(ROWS)
+    random = np.random.default_rng(2)
+    for _ in range(30):
+        first, last = np.sort(random.integers(-5, ROWS + 5, 2))
+        limit, way = int(random.integers(1, ROWS)), str(random.choice(["time", "-time"]))
+        since, until = iso(START + int(first) * HOUR), iso(START + int(last) * HOUR)
+        url = f"{V1}/symbols/{pair}/candles?timeframe=1h&since={since}&until={until}"
+        told = (await ada.get(f"{url}&limit={limit}&sort={way}")).json()
+        expected = records["close"][(hours >= first) & (hours < last)]
+        expected = expected if way == "time" else expected[::-1]
+        assert told["columns"]["close"] == expected[:limit].tolist()
+        following = told["next_since"] or told["next_until"]
+        assert (following is None) == (len(expected) <= limit)
+
+
+_COLUMNS = (
+    Column("time", "<M8[us]"),
+    Column("price", "<f8"),
+    Column("volume", "<f8", float("nan")),
+    Column("count", "<i8", -1),
+)
+_ROW = st.tuples(
+    st.integers(-(10**15), 10**16),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.one_of(st.just(float("nan")), st.floats(allow_nan=False, allow_infinity=False)),
+    st.integers(-1, (1 << 53) - 1),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_ROW, max_size=20))
+def test_whatever_is_held_is_read_back_from_every_type(rows: list[Any]) -> None:
+    records = np.array(rows, bulk.record_dtype(_COLUMNS))
+    columns = Columns(records, _COLUMNS, {"rows": len(rows)})
+    told = orjson.loads(_json(columns))
+    assert told["rows"] == len(rows)
+    found = told["columns"]
+    assert found["price"] == records["price"].tolist()
+    assert found["volume"] == [None if np.isnan(each[2]) else each[2] for each in rows]
+    assert found["count"] == [None if each[3] < 0 else each[3] for each in rows]
+    assert found["time"] == [iso(from_micros(each[0])) for each in rows]
+    arrow = pl.read_ipc_stream(io.BytesIO(_framed(columns, ARROW)))
+    assert arrow.drop("time").to_dict(as_series=False) == {
+        name: found[name] for name in ("price", "volume", "count")
+    }
+    assert arrow["time"].to_physical().to_list() == [each[0] for each in rows]
+    read = list(csv.DictReader(io.StringIO(_framed(columns, CSV).decode())))
+    for line, row in zip(read, rows, strict=True):
+        assert float(line["price"]) == row[1]
+        assert line["volume"] == "" if np.isnan(row[2]) else float(line["volume"]) == row[2]
+        assert line["count"] == ("" if row[3] < 0 else str(row[3]))
+        assert datetime.fromisoformat(line["time"]) == from_micros(row[0])

@@ -144,6 +144,25 @@ async def test_pages_go_through_everything_once(ada: AsyncClient, problem: Any) 
             problem(await ada.get(f"{url}?{wrong}"), 422, "invalid")
 
 
+@pytest.mark.parametrize("sort", ["name", "-name", "created_at", "-created_at"])
+async def test_portfolios_are_sorted_as_is_asked(ada: AsyncClient, sort: str, problem: Any) -> None:
+    made = ["C", "A", "D", "B"]
+    for name in made:
+        await ada.post(f"{V1}/portfolios", json={"name": name})
+    expected = sorted(made) if sort.endswith("name") else made
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        more = f"&cursor={cursor}" if cursor else ""
+        page = (await ada.get(f"{V1}/portfolios?limit=3&sort={sort}{more}")).json()
+        seen += [each["name"] for each in page["items"]]
+        first, cursor = cursor or page["next_cursor"], page["next_cursor"]
+    assert seen == (expected[::-1] if sort.startswith("-") else expected)
+    other = "name" if sort != "name" else "created_at"
+    problem(await ada.get(f"{V1}/portfolios?sort={other}&cursor={first}"), 422, "invalid")
+    problem(await ada.get(f"{V1}/portfolios?sort=color"), 422, "invalid")
+
+
 async def test_transactions_are_chosen_by_what_is_asked(ada: AsyncClient, problem: Any) -> None:
     path = await _filled(ada, *ROWS)
     for query, count in (

@@ -33,7 +33,7 @@ KINDS = frozenset(
 )
 SECRET = ("/api/v1/auth", "/api/v1/api-keys", "/api/v1/sessions")
 """Under these paths are answers with tokens, keys and the like."""
-_CONDITIONS = (b"if-none-match", b"if-match")
+_LOOKED_AT = frozenset({b"accept-encoding", b"if-none-match", b"if-match"})
 _ENDING = re.compile(rb'-(?:zstd|gzip)"')
 
 
@@ -48,14 +48,15 @@ class Compression:
         if scope["type"] != "http" or is_secret(scope["path"]):
             await self._app(scope, receive, send)
             return
-        accept, known, conditional = b"", b"", False
+        accept, known = b"", b""
         for name, value in scope["headers"]:
-            if name == b"accept-encoding":
-                accept = accept + b"," + value if accept else value
-            elif name in _CONDITIONS:
-                known, conditional = known + value, True
+            if name in _LOOKED_AT:
+                if name == b"accept-encoding":
+                    accept += b"," + value
+                else:
+                    known += b"," + value
         coding = best_coding(accept.decode("latin-1"), CODINGS) if accept else None
-        if conditional:
+        if known:
             scope["headers"] = [_plain(each, coding) for each in scope["headers"]]
         await self._app(scope, receive, _Sender(send, coding, known))
 
@@ -109,8 +110,6 @@ class _Sender:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             await self._begin(message)
-        elif message["type"] != "http.response.body":
-            await self._send(message)
         elif self._start is not None:
             await self._first(message)
         elif self._coder is not None:

@@ -41,7 +41,7 @@ async def once(
         ConflictError: another request had the same key.
     """
     if asked.key is None:
-        return _respond(_written(await work()), status)
+        return _respond(asked, _written(await work()), status)
     digest = await _digest(asked.request)
     connection, user = await bound.driver(), bound.caller.user_id
     before = await idempotency.claim(connection, user, asked.key, digest)
@@ -51,11 +51,11 @@ async def once(
                 "Another request had this Idempotency-Key.", hint="Use a new key for each request."
             )
         content = _kept(bound, before.response, asked.key)
-        return _respond(content, before.status_code, {"Idempotency-Replayed": "true"})
+        return _respond(asked, content, before.status_code, {"Idempotency-Replayed": "true"})
     content = _written(await work())
     kept = orjson.dumps(_seal(bound, content, asked.key)) if asked.secret else content
     await idempotency.answer(connection, user, asked.key, status, kept)
-    return _respond(content, status)
+    return _respond(asked, content, status)
 
 
 def _written(told: Told) -> bytes:
@@ -63,8 +63,12 @@ def _written(told: Told) -> bytes:
     return orjson.dumps(told.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
 
 
-def _respond(content: bytes, status: int, headers: dict[str, str] | None = None) -> Response:
-    return Response(content, status, headers, media_type="application/json")
+def _respond(
+    asked: Asked, content: bytes, status: int, headers: dict[str, str] | None = None
+) -> Response:
+    # Said here, and not only at the edge, it keeps a secret from being compressed.
+    secret = {"Cache-Control": "no-store"} if asked.secret else {}
+    return Response(content, status, (headers or {}) | secret, media_type="application/json")
 
 
 async def _digest(request: Request) -> bytes:

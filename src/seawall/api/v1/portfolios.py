@@ -1,6 +1,6 @@
 """Portfolios: what is in them, what happened, what is left of it, and how they did."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Body, Query, Request, Response
@@ -13,6 +13,7 @@ from seawall.api.deps import IdempotencyKey, IfNoneMatch, Manager, QuickManager,
 from seawall.api.once import Asked, once
 from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, cut, read_id, read_time, write_cursor, wrong_cursor
+from seawall.api.sorting import Listed, Sorts, read_text
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.core.time import to_micros
 from seawall.portfolios import portfolios, store
@@ -25,6 +26,11 @@ from seawall.portfolios.valuation import begin, measure_performance, value_portf
 
 router = routes("/portfolios", "portfolios")
 _CSV = "date,type,asset,quantity,price_usd,fee_usd,notes\n2026-01-05,buy,BTC,1,90000,0,\n"
+_Sort = Literal["created_at", "-created_at", "name", "-name"]
+_SORTS: Sorts = {
+    "created_at": {"created_at": read_time, "id": read_id},
+    "name": {"name": read_text, "id": read_id},
+}
 _Instant = Annotated[Utc | None, Query(examples=["2026-01-31T00:00:00Z"])]
 
 
@@ -76,25 +82,16 @@ def absent() -> NotFoundError:
     return NotFoundError("There is no such portfolio.")
 
 
-def _place(portfolio: PortfolioRecord) -> tuple[int, str]:
-    return to_micros(portfolio.created_at), str(portfolio.id)
-
-
 @router.get("", operation_id="listPortfolios")
-async def list_portfolios(bound: Reader, asked: Paged) -> Page[Portfolio]:
+async def list_portfolios(
+    bound: Reader,
+    asked: Paged,
+    sort: Annotated[_Sort, Query(description="-name turns round.")] = "created_at",
+) -> Page[Portfolio]:
     """List the portfolios, the first made first."""
-    after = None
-    if asked.after is not None:
-        time, id_ = asked.place(2)
-        after = (read_time(time), read_id(id_))
-    rows = await browse.page_portfolios(bound.session, asked.limit + 1, after)
-    shown, more = cut(rows, asked.limit)
-    last = shown[-1] if more else None
-    return Page(
-        items=[Portfolio.model_validate(each) for each in shown],
-        next_cursor=last if last is None else write_cursor(*_place(last)),
-        total=await browse.count_portfolios(bound.session) if asked.total else None,
-    )
+    listed = Listed(asked, sort, _SORTS)
+    rows = await browse.page_portfolios(bound.session, listed.span())
+    return await listed.page(Portfolio, rows, lambda: browse.count_portfolios(bound.session))
 
 
 @router.post("", status_code=201, operation_id="createPortfolio", response_model=Portfolio)

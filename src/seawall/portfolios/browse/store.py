@@ -9,6 +9,7 @@ from sqlalchemy import Select, and_, bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.db.engine import TenantConnection
+from seawall.db.paging import Span, page
 from seawall.db.quick import Statement
 from seawall.market.tables import Asset
 from seawall.portfolios.browse.schemas import (
@@ -60,14 +61,17 @@ async def read_portfolio(
     return record_of_row(row)
 
 
-async def page_portfolios(
-    session: AsyncSession, limit: int, after: tuple[datetime, UUID] | None
-) -> Sequence[PortfolioRecord]:
-    """Return the next living portfolios, the first made first."""
+PORTFOLIOS_BY: dict[str, tuple[Any, ...]] = {
+    "created_at": (Portfolio.created_at, Portfolio.id),
+    "name": (Portfolio.name, Portfolio.id),
+}
+"""What portfolios are sorted by."""
+
+
+async def page_portfolios(session: AsyncSession, span: Span) -> Sequence[PortfolioRecord]:
+    """Return the next living portfolios, in an order of `PORTFOLIOS_BY`."""
     query = select(Portfolio).where(Portfolio.deleted_at.is_(None))
-    if after is not None:
-        query = query.where(tuple_(Portfolio.created_at, Portfolio.id) > after)
-    rows = await session.scalars(query.order_by(Portfolio.created_at, Portfolio.id).limit(limit))
+    rows = await session.scalars(page(query, PORTFOLIOS_BY[span.order.by], span))
     return [record_of(row) for row in rows]
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from seawall.db.engine import TenantConnection
 from seawall.db.paging import LAST, Span, page
-from seawall.db.reading import Reading
+from seawall.db.quick import Statement
 from seawall.market.browse.schemas import (
     AssetFacts,
     AssetFilter,
@@ -77,7 +77,7 @@ async def _count(session: AsyncSession, query: Query, **given: object) -> int:
 _ASSETS = select(*_columns(Asset, AssetFacts))
 
 
-_ASSET = Reading(_ASSETS.where(Asset.id == bindparam("asset_id")))
+_ASSET = Statement(_ASSETS.where(Asset.id == bindparam("asset_id")))
 
 
 async def read_asset(connection: TenantConnection, asset_id: int) -> AssetFacts | None:
@@ -140,7 +140,7 @@ _SYMBOLS = (
 )
 
 
-_SYMBOL = Reading(_SYMBOLS.where(Symbol.id == bindparam("symbol_id")))
+_SYMBOL = Statement(_SYMBOLS.where(Symbol.id == bindparam("symbol_id")))
 
 
 async def read_symbol(connection: TenantConnection, symbol_id: int) -> SymbolFacts | None:
