@@ -1,0 +1,25 @@
+"""Every operation of the API: written by `make docs`."""
+
+from seawall.client.generated.account import AccountOperations
+from seawall.client.generated.api_keys import ApiKeysOperations
+from seawall.client.generated.auth import AuthOperations
+from seawall.client.generated.market import MarketOperations
+from seawall.client.generated.portfolios import PortfoliosOperations
+from seawall.client.generated.profile import ProfileOperations
+from seawall.client.generated.risk import RiskOperations
+from seawall.client.generated.sessions import SessionsOperations
+from seawall.client.generated.settings import SettingsOperations
+
+
+class Operations(
+    AccountOperations,
+    ApiKeysOperations,
+    AuthOperations,
+    MarketOperations,
+    PortfoliosOperations,
+    ProfileOperations,
+    RiskOperations,
+    SessionsOperations,
+    SettingsOperations,
+):
+    """Every operation of the API."""
