@@ -244,13 +244,16 @@ class PortfoliosOperations(Connection):
     def list_portfolios(
         self,
         *,
+        sort: Literal["created_at", "-created_at", "name", "-name"] | Omitted = OMITTED,
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
     ) -> PagePortfolio:
         """List the portfolios, the first made first."""
         request = Request(
-            "GET", "/api/v1/portfolios", query={"limit": limit, "cursor": cursor, "total": total}
+            "GET",
+            "/api/v1/portfolios",
+            query={"sort": sort, "limit": limit, "cursor": cursor, "total": total},
         )
         return self.send(request, TypeAdapter(PagePortfolio))
 
