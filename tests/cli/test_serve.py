@@ -55,12 +55,20 @@ def test_processes_have_to_count_together(cli: Cli, monkeypatch: pytest.MonkeyPa
     assert cli("serve", "--check", "--workers", "2").code == 0
 
 
-def test_it_serves_until_it_is_told_to_stop(cli: Cli) -> None:
+def test_a_proxy_is_an_address(cli: Cli) -> None:
+    assert cli("serve", "--check", "--proxy", "10.0.0.0/8", "--proxy", "::1").code == 0
+    done = cli("serve", "--check", "--proxy", "everybody")
+    assert (done.code, "'everybody'" in done.err) == (4, True)
+
+
+@pytest.mark.parametrize(("proxy", "is_ours"), [("192.0.2.1", False), ("127.0.0.0/8", True)])
+def test_it_serves_until_it_is_told_to_stop(cli: Cli, proxy: str, *, is_ours: bool) -> None:
     assert cli("user", "create", "ada@example.com", "--invite").code == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "seawall.cli.app", "serve", "--port", str(port)]
+    command += ["--proxy", proxy]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
         try:
             address = f"http://127.0.0.1:{port}"
@@ -73,6 +81,9 @@ def test_it_serves_until_it_is_told_to_stop(cli: Cli) -> None:
             found = httpx.get(f"{address}/api/v1/profile")
             assert found.status_code == 401
             assert "server" not in found.headers
+            said = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+            found = httpx.get(f"{address}/healthz", headers=said)
+            assert ("strict-transport-security" in found.headers) == is_ours
             assert httpx.get(f"{address}/api/v1/openapi.json").json()["openapi"] >= "3.1"
         finally:
             server.send_signal(signal.SIGTERM)

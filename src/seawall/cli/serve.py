@@ -1,7 +1,8 @@
 """`seawall serve`: the API over HTTP, for this machine alone unless it is made safe for others."""
 
 import os
-from ipaddress import ip_address
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,14 @@ def serve(
         bool,
         typer.Option("--insecure", help="Listen to others without TLS, as behind a proxy."),
     ] = False,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A proxy, or a network of them, whose X-Forwarded-For and X-Forwarded-Proto are"
+            " believed. Repeat it for several.",
+        ),
+    ] = None,
     grace: Annotated[int, typer.Option(min=0, help="Seconds that requests may end in.")] = 10,
     check: Annotated[
         bool, typer.Option("--check", help="Say whether it could serve so, and stop.")
@@ -57,6 +66,7 @@ def serve(
 
     settings = load_settings()
     _require_pair(certificate, key)
+    proxies = _read_networks(proxy or [])
     if not _is_local(host):
         _require_safe(settings, host, has_tls=certificate is not None, insecure=insecure)
     if workers > 1:
@@ -70,31 +80,42 @@ def serve(
     if check:
         return
     _prepare(settings)
-    _run(host, port, workers, grace, (certificate, key))
+    _run(_Binding(host, port, workers, grace, certificate, key, proxies))
 
 
-def _run(
-    host: str, port: int, workers: int, grace: int, tls: tuple[Path | None, Path | None]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    """Where it is served, by how many, and who is believed."""
+
+    host: str
+    port: int
+    workers: int
+    grace: int
+    certificate: Path | None
+    key: Path | None
+    proxies: list[str]
+
+
+def _run(binding: _Binding) -> None:
     import uvicorn
 
-    certificate, key = tls
     uvicorn.run(
         APP,
         factory=True,
-        host=host,
-        port=port,
-        workers=workers,
+        host=binding.host,
+        port=binding.port,
+        workers=binding.workers,
         loop="uvloop",
         **STREAMS,
-        # Who asks is who is connected: a header can say anything.
-        proxy_headers=False,
+        # Who asks is who is connected, unless that is a proxy of ours: a header can say anything.
+        proxy_headers=bool(binding.proxies),
+        forwarded_allow_ips=binding.proxies,
         server_header=False,
         access_log=False,
         log_level="warning",
-        timeout_graceful_shutdown=grace,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
+        timeout_graceful_shutdown=binding.grace,
+        ssl_certfile=binding.certificate,
+        ssl_keyfile=binding.key,
     )
 
 
@@ -115,6 +136,17 @@ def _is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _read_networks(given: list[str]) -> list[str]:
+    from seawall.core.errors import InvalidError
+
+    try:
+        return [str(ip_network(each)) for each in given]
+    except ValueError as error:
+        raise InvalidError(
+            f"--proxy: {error}.", hint="Write an address, or a network like 10.0.0.0/8."
+        ) from None
 
 
 def _require_pair(certificate: Path | None, key: Path | None) -> None:
