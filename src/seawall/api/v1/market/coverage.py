@@ -1,14 +1,15 @@
 """What is held of each series, and what is missing from it and why."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from fastapi import Query
 from pydantic import Field
 
 from seawall.api.bodies import Time, Told
 from seawall.api.deps import Reader
 from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, read_time
-from seawall.api.sorting import Listed, Sorts, read_small, read_text
+from seawall.api.sorting import Listed, Sorts, read_integer, read_small, read_text
 from seawall.api.v1.market.asked import Id, Name
 from seawall.core.errors import NotFoundError
 from seawall.market.browse.schemas import CoverageFilter
@@ -16,8 +17,15 @@ from seawall.market.browse.store import pages
 from seawall.market.schemas import SeriesKind
 
 router = routes("", "market")
+_GapSort = Annotated[
+    Literal["start", "-start", "missing", "-missing"],
+    Query(description="-missing begins with the longest."),
+]
 _BY_SYMBOL: Sorts = {"symbol": {"symbol": read_text, "id": read_small}}
-_BY_START: Sorts = {"start": {"start": read_time}}
+_GAPS: Sorts = {
+    "start": {"start": read_time},
+    "missing": {"missing": read_integer, "start": read_time},
+}
 
 
 class Coverage(Told):
@@ -76,11 +84,11 @@ async def get_coverage(bound: Reader, coverage_id: Id) -> Coverage:
 
 @router.get("/coverage/{coverage_id}/gaps", operation_id="listGaps")
 async def list_gaps(
-    bound: Reader, coverage_id: Id, asked: Paged, sort: Literal["start", "-start"] = "start"
+    bound: Reader, coverage_id: Id, asked: Paged, sort: _GapSort = "start"
 ) -> Page[Gap]:
     """List what is missing from a series, and why."""
     if await pages.find_coverage(bound.session, coverage_id) is None:
         raise NotFoundError("There is no such series.")
-    listed = Listed(asked, sort, _BY_START)
+    listed = Listed(asked, sort, _GAPS)
     rows = await pages.page_gaps(bound.session, coverage_id, listed.span())
     return await listed.page(Gap, rows, lambda: pages.count_gaps(bound.session, coverage_id))

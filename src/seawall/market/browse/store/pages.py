@@ -294,14 +294,21 @@ async def count_coverage(session: AsyncSession, wanted: CoverageFilter) -> int:
     return await _count(session, _chosen_coverage(wanted))
 
 
+GAPS_BY: dict[str, tuple[Any, ...]] = {
+    "start": (DataGap.start_time,),
+    "missing": (DataGap.missing, DataGap.start_time),
+}
+"""What gaps are sorted by."""
+
+
 def _gaps_of(coverage_id: int) -> Query:
     columns = DataGap.start_time, DataGap.end_time, DataGap.missing, DataGap.reason
     return select(*columns).join(DataCoverage).where(DataGap.coverage_id == coverage_id, TOLD)
 
 
 async def page_gaps(session: AsyncSession, coverage_id: int, span: Span) -> list[GapFacts]:
-    """Return the next gaps of a series, by their beginning."""
-    return await _all(session, page(_gaps_of(coverage_id), (DataGap.start_time,), span), GapFacts)
+    """Return the next gaps of a series, in an order of `GAPS_BY`."""
+    return await _all(session, page(_gaps_of(coverage_id), GAPS_BY[span.order.by], span), GapFacts)
 
 
 async def count_gaps(session: AsyncSession, coverage_id: int) -> int:
