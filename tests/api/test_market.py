@@ -302,13 +302,13 @@ async def test_coverage_says_what_is_missing_and_why(ada: AsyncClient, problem: 
         "end": "2024-01-01T10:00:00Z",
         "missing": 3,
     }
-    for sort, expected in (
+    for sort, ordered in (
         ("start", [short, long]),
         ("-start", [long, short]),
         ("missing", [short, long]),
         ("-missing", [long, short]),
     ):
-        assert await _every(ada, f"{url}/gaps?sort={sort}", 1) == expected, sort
+        assert await _every(ada, f"{url}/gaps?sort={sort}", 1) == ordered, sort
     assert (await ada.get(f"{url}/gaps?total=true&limit=1")).json()["total"] == 2
     for path in ("/coverage/999", "/coverage/999/gaps"):
         problem(await ada.get(V1 + path), 404, "not-found")

@@ -472,7 +472,7 @@ class MarketOperations(Connection):
         self,
         coverage_id: int,
         *,
-        sort: Literal["start", "-start"] | Omitted = OMITTED,
+        sort: Literal["start", "-start", "missing", "-missing"] | Omitted = OMITTED,
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
