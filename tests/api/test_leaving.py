@@ -1,6 +1,8 @@
 """Leaving by the API: proven, done at once, and undone by mail and password."""
 
+import io
 import re
+import zipfile
 from typing import Any
 
 from seawall.identity.mail import list_outbox
@@ -46,6 +48,20 @@ async def test_who_deletes_the_account_is_out_and_comes_back_by_mail(
     problem(await bot.get(f"{V1}/profile"), 401, "not-authenticated")
     again = web.client((await web.log_in(ADA))["access_token"])
     assert (await again.get(f"{V1}/profile")).json()["id"] == str(user.id)
+
+
+async def test_what_is_one_s_own_is_fetched_with_the_password(web: Web, problem: Any) -> None:
+    client = await web.known(ADA)
+    await client.post(f"{V1}/portfolios", json={"name": "Main"})
+    asked = f"{V1}/account/export"
+    problem(await client.post(asked, json={"password": "another"}), 401, "not-authenticated")
+    found = await client.post(asked, json={"password": web.password})
+    assert (found.status_code, found.headers["content-type"]) == (200, "application/zip")
+    assert int(found.headers["content-length"]) == len(found.content)
+    assert found.headers["cache-control"] == "no-store"
+    with zipfile.ZipFile(io.BytesIO(found.content)) as archive:
+        assert b"Main" in archive.read("portfolios.csv")
+        assert b"$argon2id$" not in archive.read("users.csv")
 
 
 async def test_the_owner_stays(web: Web, problem: Any) -> None:

@@ -63,6 +63,7 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "user reset": (("nobody@example.com",), 3),
     "user tier": (("nobody@example.com", "pro"), 3),
     "user delete": (("nobody@example.com", "--yes"), 3),
+    "user export": (("nobody@example.com", "--to", "mine.zip"), 3),
     "user restore": (("nobody@example.com",), 3),
     "user purge": ((), 0),
     "outbox": ((), 0),

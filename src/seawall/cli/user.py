@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from seawall.identity.desk import Desk
+    from seawall.identity.export import Export
     from seawall.identity.leaving import Left
     from seawall.identity.operators import NewUser
     from seawall.identity.schemas import LeftRecord, OutboxRecord, UserRecord, UserStatus
@@ -263,6 +265,49 @@ async def _delete(email: str) -> "Left":
 
     async with _open_desk() as desk:
         return await delete_user(desk, email)
+
+
+@app.command("export")
+def export(
+    email: Email,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The ZIP to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write all that is a user's own into a ZIP.
+
+    It has a CSV file for each table, and a manifest; no hashes, keys or other secrets.
+    """
+    rows = run(_export(email, to))
+    _say(
+        f"{to} has {rows} rows of {email}.",
+        {"email": email, "file": str(to), "rows": rows},
+        as_json=as_json,
+    )
+
+
+async def _export(email: str, to: Path) -> int:
+    from seawall.identity.export import export_account
+    from seawall.identity.operators import get_user
+    from seawall.identity.schemas import Client
+
+    async with _open_desk() as desk:
+        user = await get_user(desk, email)
+        made = await export_account(desk, user.id, Client())
+    _save(made, to)
+    return made.rows
+
+
+def _save(made: "Export", to: Path) -> None:
+    import os
+
+    from seawall.core.errors import InvalidError
+
+    try:
+        written = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(written, "wb") as file:
+            file.writelines(made.pieces())
+    except OSError as error:
+        raise InvalidError(f"{to} cannot be written: {error.strerror}.") from error
 
 
 @app.command("restore")

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field, SecretStr, StringConstraints
 
 from seawall.api.bodies import Body, Time, Told
@@ -10,15 +11,21 @@ from seawall.api.callers import SESSION_COOKIE, client_of
 from seawall.api.deps import TheDesk, ThePerson
 from seawall.api.operations import routes
 from seawall.identity import leaving
-from seawall.identity.accounts import find_person
+from seawall.identity.accounts import find_person, prove
+from seawall.identity.export import count_export, export_account
 
 router = routes("/account", "account")
 
 
-class Proof(Body):
-    """The password, and a code where the second factor is on."""
+class Word(Body):
+    """The password, to show that it is the user who asks."""
 
     password: SecretStr = Field(max_length=1024, examples=["correct horse battery staple"])
+
+
+class Proof(Word):
+    """The password, and a code where the second factor is on."""
+
     code: Annotated[str, StringConstraints(max_length=64)] | None = Field(
         default=None, description="Of the second factor, or a recovery code.", examples=["123456"]
     )
@@ -29,6 +36,28 @@ class Left(Told):
 
     deleted_at: Time
     purged_after: Time
+
+
+@router.post(
+    "/export",
+    operation_id="exportAccount",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {}}, "description": "CSV files in a ZIP."}},
+)
+async def export(desk: TheDesk, request: Request, caller: ThePerson, body: Word) -> Response:
+    """Give everything that is the user's own, as CSV files and a manifest in a ZIP."""
+    user = await find_person(desk, caller.user_id)
+    await prove(desk, user, body.password)
+    await count_export(desk, user.id)
+    made = await export_account(desk, user.id, client_of(request))
+    return StreamingResponse(
+        made.pieces(),
+        headers={
+            "Content-Length": str(made.size_bytes),
+            "Content-Disposition": 'attachment; filename="seawall-account.zip"',
+        },
+        media_type="application/zip",
+    )
 
 
 @router.post("/deletion", operation_id="deleteAccount")

@@ -15,11 +15,12 @@ NOBODY = UUID(int=0)
 
 async def note(
     session: AsyncSession,
-    operation: Literal["LOGIN", "LOGIN_FAILED", "LOGOUT"],
+    operation: Literal["LOGIN", "LOGIN_FAILED", "LOGOUT", "EXPORT"],
     client: Client,
     **facts: Any,
 ) -> None:
     """Add an entry to the bound user's chain."""
     data = {"ip": client.ip, "user_agent": client.user_agent, **facts}
-    entry = {"table_name": "user_sessions", "operation": operation, "new_data": data}
+    table = "users" if operation == "EXPORT" else "user_sessions"
+    entry = {"table_name": table, "operation": operation, "new_data": data}
     await session.execute(insert(AuditLog).values(entry))
