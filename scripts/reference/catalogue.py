@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 import seawall
 
 _GRANT = re.compile(r"^GRANT ([A-Z, ()a-z_0-9]+) ON (\w+) TO (\w+);", re.MULTILINE)
+_REVOKE = re.compile(r"^REVOKE ([A-Z, ]+) ON (\w+) FROM (\w+);", re.MULTILINE)
 _TRIGGER = re.compile(
     r"^\s*CREATE (?:CONSTRAINT )?TRIGGER (\w+)\s+(BEFORE|AFTER)\s+(.+?)\s+ON\s+(\w+)\s"
     r".*?EXECUTE FUNCTION\s+(\w+)\(",
@@ -62,11 +63,21 @@ def read_catalogue() -> Catalogue:
     found = Catalogue(views={name: dedent(query) for name, query in _VIEW.findall(sql)})
     for privileges, table, role in _GRANT.findall(sql):
         found.rights.setdefault((table, role), []).append(privileges)
+    for privileges, table, role in _REVOKE.findall(sql):
+        found.rights[table, role] = [
+            left
+            for each in found.rights[table, role]
+            if (left := _without(each, privileges.split(", ")))
+        ]
     for name, when, events, table, function in _TRIGGER.findall(sql):
         moment = " ".join(f"{when} {events}".split())
         found.triggers.setdefault(table, []).append(Trigger(name, moment, function))
     found.functions = sorted(_functions(sql), key=lambda each: each.name)
     return found
+
+
+def _without(privileges: str, revoked: list[str]) -> str:
+    return ", ".join(each for each in privileges.split(", ") if each not in revoked)
 
 
 def _migrations() -> str:

@@ -25,7 +25,9 @@ from seawall.core.signing import read_secret
 from seawall.db.base import Base
 from seawall.db.cache import Cache
 from seawall.db.cache.connect import connect
+from seawall.db.engine import WORKER_ROLE, create_engine
 from seawall.db.series import SERIES, ensure_chunks
+from seawall.db.server.credentials import Access
 from seawall.db.session import transaction
 from seawall.db.vault import Vault
 from seawall.identity import accounts, login
@@ -36,6 +38,7 @@ from seawall.identity.mail import list_outbox
 from seawall.identity.operators import NewUser, create_user
 from seawall.identity.passwords import Passwords
 from seawall.identity.schemas import Client, OutboxRecord, UserRecord
+from seawall.identity.tables import Subscription
 from seawall.market import catalog
 from seawall.market.tables import Symbol
 
@@ -260,7 +263,9 @@ async def _ground(session: AsyncSession, user: UUID, mark: str) -> Ground:
     return Ground(user, mark, asset=pair.base.id, symbol=pair.id, exchange=exchange)
 
 
-async def _fill(engine: AsyncEngine, user: UUID, mark: str, **portfolio: object) -> None:
+async def _fill(
+    engine: AsyncEngine, admin_url: str, user: UUID, mark: str, **portfolio: object
+) -> None:
     async with transaction(engine, user) as session:
         on = await _ground(session, user, mark)
         rows = (
@@ -271,18 +276,31 @@ async def _fill(engine: AsyncEngine, user: UUID, mark: str, **portfolio: object)
             if series.tenant:
                 await ensure_chunks(session, series, NOON, NOON + timedelta(days=1))
         for table in TENANTS:
-            for row in rows[table.name]:
-                await session.execute(insert(table).values(row))
+            if table.name != "subscriptions":
+                for row in rows[table.name]:
+                    await session.execute(insert(table).values(row))
+    # The application may not say what a user has paid for.
+    worker = create_engine(admin_url, role=WORKER_ROLE, pooled=False)
+    async with transaction(worker, user) as session:
+        for row in rows["subscriptions"]:
+            await session.execute(insert(Subscription).values(row))
+    await worker.dispose()
 
 
 @pytest.fixture(scope="session")
-def fill_tenant() -> FillTenant:
+def fill_tenant(access: Access) -> FillTenant:
     """Give a user a valid row in every table of users, as the application bound to that user.
 
     `mark`, of four characters or more, is in every text of theirs and unlike any other user's;
     further columns are the portfolio's.
     """
-    return _fill
+
+    async def fill(engine: AsyncEngine, user: UUID, mark: str, **portfolio: object) -> None:
+        name = engine.url.database
+        assert name is not None
+        await _fill(engine, access.url(name, as_admin=True), user, mark, **portfolio)
+
+    return fill
 
 
 class Premises:

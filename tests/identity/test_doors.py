@@ -221,6 +221,8 @@ async def test_a_table_of_the_application_s_own_misleads_no_door(unbound: AsyncS
             {"seawall_worker", "seawall_owner"},
         ),
         ("portfolios_limited(uuid[])", {"seawall_worker", "seawall_owner"}),
+        ("find_subscriber(text, text)", {"seawall_worker", "seawall_owner"}),
+        ("list_subscribers()", {"seawall_worker", "seawall_owner"}),
         ("list_users_to_purge()", {"seawall_worker", "seawall_owner"}),
         ("purge_user(uuid)", {"seawall_worker", "seawall_owner"}),
     ],

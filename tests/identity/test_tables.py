@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.db.base import Base
 from seawall.db.database import Location
-from seawall.db.engine import create_engine
+from seawall.db.engine import WORKER_ROLE, create_engine
 from seawall.db.session import transaction
 from seawall.identity.tables import (
     ApiKey,
@@ -73,7 +73,7 @@ async def _put(session: AsyncSession, table: str, **changes: Any) -> None:
 
 async def _fill(location: Location) -> None:
     """Store Alice with a row in every table of users, and Bob, who has nothing."""
-    engine = create_engine(location.url)
+    engine = create_engine(location.admin_url, role=WORKER_ROLE)
     async with transaction(engine, ALICE) as session:
         values = {"id": ALICE, "username": "alice", "email": "Alice@Example.com"}
         await session.execute(insert(User).values(values))
@@ -94,8 +94,11 @@ def filled(module_location: Location) -> Location:
 
 @pytest.fixture
 async def bob(filled: Location) -> AsyncIterator[AsyncSession]:
-    """A transaction of the application as Bob, undone at the end."""
-    engine = create_engine(filled.url)
+    """A transaction of a worker as Bob, undone at the end.
+
+    They may do what the application may, and say what is paid for.
+    """
+    engine = create_engine(filled.admin_url, role=WORKER_ROLE)
     async with AsyncSession(engine) as session:
         await _bind(session, BOB)
         yield session

@@ -30,6 +30,8 @@ AS_OWNER = {
     "keep_portfolio_risk": MEASURED,
     "portfolios_limited": MEASURED,
     "old_hash_cost": "a number of all users' hashes, by which no time tells them apart",
+    "find_subscriber": "says whose a message of Stripe's is; workers alone may call it",
+    "list_subscribers": "as list_users, of those who pay",
     "list_users_to_purge": PURGED,
     "purge_user": PURGED,
     "public_portfolio": PUBLISHED,

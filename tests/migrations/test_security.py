@@ -24,7 +24,8 @@ MAY = {
     "user_sessions": "SELECT INSERT UPDATE",
     "one_time_tokens": "SELECT INSERT UPDATE",
     "api_keys": "SELECT INSERT UPDATE",
-    "subscriptions": "SELECT INSERT UPDATE",
+    "subscriptions": "SELECT",
+    "billing_events": "INSERT",
     "idempotency_keys": "SELECT INSERT UPDATE",
     "outbox": "SELECT INSERT UPDATE",
     "system_settings": "SELECT INSERT UPDATE",
@@ -99,6 +100,7 @@ MAY = {
 # Workers may do the same, and what is their job alone.
 WORKERS_MAY = (
     MAY
+    | {"subscriptions": "SELECT INSERT UPDATE", "billing_events": "SELECT INSERT UPDATE"}
     | dict.fromkeys(("backups", "restore_drills"), "SELECT INSERT UPDATE")
     | dict.fromkeys(("job_failures", "measured_midnights"), "SELECT INSERT")
 )
@@ -129,6 +131,8 @@ WORKERS_MAY_CALL = MAY_CALL | {
     "keep_portfolio_risk",
     "portfolios_limited",
     "list_users_to_purge",
+    "find_subscriber",
+    "list_subscribers",
     "purge_user",
 }
 RIGHTS = """

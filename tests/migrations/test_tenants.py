@@ -98,6 +98,7 @@ OPEN_TO_OWNER = {
     "api_keys seawall_owner SELECT true": DOOR,
     "one_time_tokens seawall_owner SELECT true": DOOR,
     f"portfolios seawall_owner SELECT {PUBLIC}": PUBLISHED,
+    f"subscriptions seawall_owner SELECT {BY_WORKER}": "whose a message of Stripe's is",
     f"users seawall_owner DELETE {LONG_GONE}": PURGED,
     f"audit_logs seawall_owner DELETE {OF_NOBODY_LEFT}": PURGED,
     f"holdings seawall_owner SELECT {OF_PUBLIC}": PUBLISHED,

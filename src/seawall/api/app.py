@@ -17,7 +17,7 @@ from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.fields import Fields, describe
 from seawall.api.operations import SCHEMES, stand_before
 from seawall.api.streams import routes as streams
-from seawall.api.v1 import account, auth, leaving, market, portfolios, risk
+from seawall.api.v1 import account, auth, billing, leaving, market, portfolios, risk
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
 from seawall.db.database import open_database
@@ -44,7 +44,7 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     )
     if desk is not None:
         app.state.desk = desk
-    for router in (account, auth, health, leaving, market, portfolios, risk, streams):
+    for router in (account, auth, billing, health, leaving, market, portfolios, risk, streams):
         app.router.routes.extend(router.router.routes)
     stand_before(app)
     handle_errors(app)

@@ -19,6 +19,7 @@ from seawall.identity import api_keys, sessions
 from seawall.identity.desk import Desk
 from seawall.identity.errors import NotAuthenticatedError, TooManyRequestsError
 from seawall.identity.schemas import Client, Scope
+from seawall.identity.tiers import TIERS, Tier
 from seawall.identity.tokens import KEY_PREFIX, hash_token
 
 SESSION_COOKIE, DEVICE_COOKIE = "__Host-seawall_session", "__Host-seawall_device"
@@ -38,6 +39,7 @@ class Caller:
     kind: Literal["token", "cookie", "key"]
     scopes: frozenset[Scope]
     session_id: UUID | None = None
+    tier: str = "free"
 
 
 def client_of(request: Request, device_name: str | None = None) -> Client:
@@ -83,14 +85,14 @@ async def _by_header(desk: Desk, token: str) -> Caller | None:
             return None
         if key.last_used_at is None or desk.clock() - key.last_used_at > NOTED_EVERY:
             await api_keys.note_use(desk, key)
-        return Caller(key.user_id, "key", key.scopes)
+        return Caller(key.user_id, "key", key.scopes, None, await _tier(desk, key.user_id))
     read = access.read(desk.secret, token)
     if read is None:
         return None
     live = await _find_session(desk, read.session_token)
     if live is None or live.user_id != read.user_id:
         return None
-    return Caller(live.user_id, "token", _ALL, live.id)
+    return Caller(live.user_id, "token", _ALL, live.id, live.tier)
 
 
 async def _by_cookie(desk: Desk, request: Request) -> Caller | None:
@@ -111,7 +113,7 @@ async def _by_cookie(desk: Desk, request: Request) -> Caller | None:
                 "The CSRF token is missing, or not this session's.",
                 hint=f"Send it in the header {CSRF_HEADER}; GET /api/v1/auth/csrf tells it.",
             )
-    return Caller(live.user_id, "cookie", _ALL, live.id)
+    return Caller(live.user_id, "cookie", _ALL, live.id, live.tier)
 
 
 def csrf_token(desk: Desk, session_token: str) -> str:
@@ -127,9 +129,15 @@ async def _find_session(desk: Desk, token: SecretStr) -> CachedSession | None:
             return None
         # The driver's own kind of UUID cannot be written as JSON.
         ids = (UUID(bytes=found.id.bytes), UUID(bytes=found.user_id.bytes))
-        return CachedSession(*ids, found.expires_at, found.last_accessed_at)
+        tier = await _tier(desk, found.user_id)
+        return CachedSession(*ids, found.expires_at, found.last_accessed_at, tier)
 
     return await desk.cache.fetch(SESSION(token_hash=hash_token(token)), load)
+
+
+async def _tier(desk: Desk, user_id: UUID) -> str:
+    # Where nobody pays, nobody is asked for it.
+    return await sessions.find_tier(desk, user_id) if desk.settings.billing.enabled else Tier.FREE
 
 
 async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
@@ -141,7 +149,7 @@ async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
     Raises:
         TooManyRequestsError: there were too many in this minute.
     """
-    who, most = _counted(request, caller)
+    who, most = _counted(desk, request, caller)
     try:
         usage = await desk.cache.hit(who, "api")
     except UnavailableError:
@@ -155,7 +163,9 @@ async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
         )
 
 
-def _counted(request: Request, caller: Caller | None) -> tuple[str, int]:
+def _counted(desk: Desk, request: Request, caller: Caller | None) -> tuple[str, int]:
+    if caller is not None and desk.settings.billing.enabled:
+        return str(caller.user_id), TIERS[Tier(caller.tier)].requests_a_minute
     if caller is not None:
         return str(caller.user_id), REQUESTS_A_MINUTE["user"]
     address = request.client.host if request.client else "unknown"

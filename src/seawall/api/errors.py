@@ -25,6 +25,7 @@ from seawall.identity.errors import (
     SecondFactorNeededError,
     TooManyRequestsError,
 )
+from seawall.identity.tiers import LimitReachedError
 
 _log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -72,6 +73,7 @@ _FAMILIES: tuple[tuple[type[SeawallError], int, str], ...] = (
     (NotFoundError, 404, "not-found"),
     (ConflictError, 409, "conflict"),
     (InvalidError, 422, "invalid"),
+    (LimitReachedError, 403, "limit-reached"),
     (ForbiddenError, 403, "forbidden"),
     (UnavailableError, 503, "unavailable"),
 )

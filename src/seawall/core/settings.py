@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from seawall.core.errors import InvalidError
@@ -184,6 +184,45 @@ class ApiSettings(BaseModel):
     )
 
 
+class BillingSettings(BaseModel):
+    """Being paid by users, through Stripe; needs the extra `billing`."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Whether tiers limit what users may use, and can be paid for. Off, everybody"
+        " may use everything.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None, description="Secret key of the Stripe account, `sk_…` or `rk_…`."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret that Stripe signs its messages to `/api/v1/billing/webhook` with.",
+    )
+    prices: dict[
+        Literal["plus", "pro", "power-trader"], dict[Literal["monthly", "yearly"], str]
+    ] = Field(
+        default_factory=dict,
+        description='Stripe\'s prices for each tier, as JSON: `{"plus": {"monthly": "price_…"}}`.',
+    )
+    trial_days: Annotated[int, Field(ge=0, le=730)] = Field(
+        default=0, description="How many days a first subscription is free of charge."
+    )
+    grace_days: Annotated[int, Field(ge=0, le=90)] = Field(
+        default=7,
+        description="How many days a tier stays after a payment failed, or when nothing is heard"
+        " of a subscription whose period is over.",
+    )
+    api_url: str = Field(default="https://api.stripe.com", description="Address of Stripe's API.")
+
+    @model_validator(mode="after")
+    def _require_all(self) -> "BillingSettings":
+        needed = (self.secret_key, self.webhook_secret, self.prices)
+        if self.enabled and not all(needed):
+            raise ValueError("billing needs secret_key, webhook_secret and prices")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that can be set, read once where a program begins."""
 
@@ -209,6 +248,7 @@ class Settings(BaseSettings):
     mail: MailSettings = Field(default_factory=MailSettings)
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
+    billing: BillingSettings = Field(default_factory=BillingSettings)
 
 
 def load_settings() -> Settings:

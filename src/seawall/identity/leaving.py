@@ -26,7 +26,7 @@ from seawall.identity.mail import post
 from seawall.identity.owner import OWNER_ID
 from seawall.identity.schemas import Client, LeftRecord, Purpose, UserRecord
 from seawall.identity.sessions import log_out_everywhere
-from seawall.identity.store import api_keys, tokens, users
+from seawall.identity.store import api_keys, billing, tokens, users
 from seawall.identity.tables import User
 from seawall.identity.tokens import hash_token, new_token
 
@@ -51,6 +51,7 @@ async def delete_account(
         NotAuthenticatedError: the password or the code is wrong.
         SecondFactorNeededError: a code is needed too.
         ForbiddenError: the user runs the installation.
+        ConflictError: a subscription would go on to be paid for.
     """
     if user.id == OWNER_ID or user.is_superuser:
         raise ForbiddenError(
@@ -59,6 +60,12 @@ async def delete_account(
         )
     await prove(desk, user, password)
     async with transaction(desk.engine, user.id) as session:
+        running = await billing.find_running(session)
+        if desk.settings.billing.enabled and running and not running.cancel_at_period_end:
+            raise ConflictError(
+                "A subscription runs, and would go on to be paid for.",
+                hint="Cancel it first, at POST /api/v1/billing/portal.",
+            )
         if user.two_factor_enabled:
             if not code:
                 raise SecondFactorNeededError("A code of your second factor is needed too.")

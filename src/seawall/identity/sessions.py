@@ -18,7 +18,7 @@ from seawall.db.session import transaction, unbound_transaction
 from seawall.identity.desk import Desk
 from seawall.identity.errors import NotAuthenticatedError
 from seawall.identity.schemas import Client, OpenedSession, SessionRecord
-from seawall.identity.store import journal
+from seawall.identity.store import journal, users
 from seawall.identity.store import sessions as store
 from seawall.identity.tokens import hash_token, new_token
 
@@ -98,6 +98,12 @@ async def find(desk: Desk, token: SecretStr) -> store.LiveSession | None:
     """Return the living session that a session's token leads to."""
     async with unbound_transaction(desk.engine) as session:
         return await store.find_session(session, hash_token(token))
+
+
+async def find_tier(desk: Desk, user_id: UUID) -> str:
+    """Return what a user has paid for."""
+    async with transaction(desk.engine, user_id) as session:
+        return await users.find_tier(session)
 
 
 async def note_access(desk: Desk, user_id: UUID, id_: UUID) -> None:

@@ -321,12 +321,18 @@ class ApiKey(Base):
 
 
 class Subscription(Base):
-    """What a user pays for; of those that are not cancelled a user has one."""
+    """What a user pays for; of those that run a user has one.
+
+    `stripe_state` is the newest that Stripe told of it. One that is inactive was never paid, is
+    paused or given up, or runs beside another. Workers alone write it.
+    """
 
     __tablename__ = "subscriptions"
     __table_args__ = (
         CheckConstraint(_TIER, name="tier"),
-        CheckConstraint("status IN ('active', 'canceled', 'past_due', 'trialing')", name="status"),
+        CheckConstraint(
+            "status IN ('active', 'canceled', 'past_due', 'trialing', 'inactive')", name="status"
+        ),
         CheckConstraint(
             "length(stripe_customer_id) BETWEEN 1 AND 100"
             " AND length(stripe_subscription_id) BETWEEN 1 AND 100"
@@ -344,13 +350,13 @@ class Subscription(Base):
             "uq_subscriptions_active",
             "user_id",
             unique=True,
-            postgresql_where=text("status <> 'canceled'"),
+            postgresql_where=text("status NOT IN ('canceled', 'inactive')"),
         ),
         Index(
             "uq_subscriptions_active_customer",
             "stripe_customer_id",
             unique=True,
-            postgresql_where=text("status <> 'canceled'"),
+            postgresql_where=text("status NOT IN ('canceled', 'inactive')"),
         ),
         {"info": TENANT | audited()},
     )
@@ -371,6 +377,29 @@ class Subscription(Base):
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
     canceled_at: Mapped[datetime | None]
+    stripe_state: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
+
+class BillingEvent(Base):
+    """What Stripe told of a subscription, once, and what came of it.
+
+    `facts` is what it says of the subscription, and nothing else of the event. The application may
+    add an event; a worker applies it.
+    """
+
+    __tablename__ = "billing_events"
+    __table_args__ = (
+        CheckConstraint("length(id) BETWEEN 1 AND 255", name="id"),
+        CheckConstraint("length(type) BETWEEN 1 AND 100", name="type"),
+        CheckConstraint("(applied_at IS NULL) = (outcome IS NULL)", name="applied"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    facts: Mapped[dict[str, Any]]
+    created_at: Mapped[CreatedAt] = mapped_column(index=True)
+    applied_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
 
 
 class IdempotencyKey(Base):

@@ -147,6 +147,7 @@ POLICY: tuple[Rule, ...] = (
         condition="refresh_expires_at IS NULL",
     ),
     Rule("one_time_tokens", "one_time_tokens", _days(30), _days(30), time="expires_at"),
+    Rule("billing_events", "billing_events", _days(90), _days(90), time="created_at"),
     Rule("outbox", "outbox", _days(30), _days(30), time="created_at"),
     Rule("idempotency_keys", "idempotency_keys", _days(1), _days(1), time="expires_at"),
     Rule("notifications", "notifications", _days(90), _days(90), time="created_at", archived=True),

@@ -6,9 +6,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import ConflictError, InvalidError, NotFoundError
+from seawall.core.settings import BillingSettings
 from seawall.db.engine import TenantConnection
 from seawall.db.session import raw_connection
+from seawall.identity import tiers
+from seawall.identity.store import users
 from seawall.portfolios import store
+from seawall.portfolios.browse import store as browse
 from seawall.portfolios.schemas import LotMethod, PortfolioRecord
 
 NAME_LIMIT = 100
@@ -58,6 +62,18 @@ async def add_portfolio(
             f"There is a portfolio named {name!r} already.", hint="Choose another name."
         )
     return made
+
+
+async def require_room(connection: TenantConnection, billing: BillingSettings) -> None:
+    """Check that the bound user's tier allows one portfolio more.
+
+    Raises:
+        LimitReachedError: they have as many as it allows.
+    """
+    if billing.enabled:
+        # Locked: of two who are made at once, the second counts the first.
+        tier = await users.lock_tier(connection)
+        tiers.require_room(billing, tier, "portfolios", await browse.count_living(connection))
 
 
 async def get_portfolio(session: AsyncSession, name: str) -> PortfolioRecord:

@@ -8,6 +8,7 @@ SCHEDULE = (
     Schedule("risk.catch_up", "35 * * * *"),
     Schedule("market.maintain", "20 * * * *"),
     Schedule("queue.tidy", "50 0 * * *"),
+    Schedule("billing.lapse", "25 * * * *"),
     Schedule("identity.purge", "40 2 * * *"),
 )
 FIRST = ("risk.catch_up", "market.maintain", "identity.purge")

@@ -296,11 +296,6 @@ ADD_SCORE = """
             "UPDATE portfolios SET deleted_at = now()",
         ),
         (
-            "INSERT INTO subscriptions (tier) VALUES ('pro')",
-            "uq_subscriptions_active",
-            "UPDATE subscriptions SET status = 'canceled', canceled_at = now()",
-        ),
-        (
             ADD_CONNECTION,
             "uq_exchange_connections_living_key",
             "UPDATE exchange_connections SET deleted_at = now()",

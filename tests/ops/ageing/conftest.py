@@ -123,6 +123,8 @@ class Trader:
             | {"key": uuid4().hex, "request_hash": _hash(), "expires_at": time},
             "notifications": own
             | {"type": "note", "title": "Note", "message": "Noted.", "created_at": time},
+            "billing_events": {"id": uuid4().hex, "type": "customer.deleted", "facts": {}}
+            | {"created_at": time},
             "outbox": own
             | {"recipient": "a@example.com", "subject": "Hello", "sent_at": time}
             | {"created_at": time},

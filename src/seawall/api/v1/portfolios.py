@@ -101,6 +101,7 @@ async def create(
     """Make an empty portfolio."""
 
     async def work() -> Told:
+        await portfolios.require_room(quick.connection, quick.desk.settings.billing)
         new = portfolios.NewPortfolio(body.name, body.description, body.lot_method)
         made = await portfolios.add_portfolio(quick.connection, quick.caller.user_id, new)
         return Portfolio.model_validate(made)

@@ -20,13 +20,14 @@ Level = tuple[Decimal, Decimal]
 class CachedSession:
     """A session that is neither revoked nor rotated, of a user who may log in.
 
-    `last_accessed_at` is as of the reading of the row.
+    `last_accessed_at` is as of the reading of the row; `tier` is read where billing is on.
     """
 
     id: UUID
     user_id: UUID
     expires_at: UtcTime
     last_accessed_at: UtcTime
+    tier: str = "free"
 
 
 @dataclass(frozen=True, slots=True)

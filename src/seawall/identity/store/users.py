@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from seawall.db.engine import TenantConnection
 from seawall.identity.schemas import LeftRecord, LoginRecord, UserRecord, UserStatus
 from seawall.identity.tables import User
 
@@ -127,6 +128,23 @@ async def list_users_to_purge(session: AsyncSession) -> Sequence[UUID]:
 async def purge_user(session: AsyncSession, id_: UUID) -> bool:
     """Remove who was deleted 30 days ago, with every row; False when there is no such user."""
     return bool(await session.scalar(select(func.purge_user(id_))))
+
+
+async def lock_user(session: AsyncSession) -> bool:
+    """Let one transaction of the bound user at a time go on; False when there is no such user."""
+    return await session.scalar(select(User.id).with_for_update()) is not None
+
+
+async def find_tier(session: AsyncSession) -> str:
+    """Return the bound user's tier."""
+    found: str | None = await session.scalar(select(User.tier))
+    return found or "free"
+
+
+async def lock_tier(connection: TenantConnection) -> str:
+    """Return the bound user's tier; one transaction of theirs at a time goes on from here."""
+    found: str | None = await connection.fetchval("SELECT tier FROM users FOR UPDATE")
+    return found or "free"
 
 
 async def password_hash(session: AsyncSession) -> str | None:

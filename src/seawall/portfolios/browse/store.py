@@ -75,6 +75,13 @@ async def page_portfolios(session: AsyncSession, span: Span) -> Sequence[Portfol
     return [record_of(row) for row in rows]
 
 
+async def count_living(connection: TenantConnection) -> int:
+    """Count the bound user's portfolios, in a short transaction."""
+    return int(
+        await connection.fetchval("SELECT count(*) FROM portfolios WHERE deleted_at IS NULL")
+    )
+
+
 async def count_portfolios(session: AsyncSession) -> int:
     """Count the living portfolios."""
     query = select(func.count()).select_from(Portfolio).where(Portfolio.deleted_at.is_(None))

@@ -1,0 +1,1 @@
+"""Being paid through Stripe: what it tells, what follows from it, and what it is asked."""

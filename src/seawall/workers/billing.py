@@ -1,0 +1,17 @@
+"""The tasks of billing: applying what Stripe told, and ending what is not paid for."""
+
+from seawall.identity.billing import apply as billing
+from seawall.jobs.crew import Given, Task
+
+
+async def apply(given: Given, *, event: str) -> None:
+    """Apply one event."""
+    await billing.apply(given.engine, given.settings.billing, event)
+
+
+async def lapse(given: Given) -> None:
+    """Take the tier from whoever has not paid for longer than the grace."""
+    await billing.lapse(given.engine, given.settings.billing)
+
+
+TASKS = (Task(billing.APPLY, apply), Task(billing.LAPSE, lapse))
