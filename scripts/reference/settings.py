@@ -8,8 +8,11 @@ from pydantic.fields import FieldInfo
 from scripts.reference.markdown import code, page, table
 from seawall.core.settings import Settings
 
-DEFAULTS = {"home": "the platform's user data folder, such as `~/.local/share/seawall` on Linux"}
-"""Defaults that differ between machines, in words."""
+DEFAULTS = {
+    "home": "the platform's user data folder, such as `~/.local/share/seawall` on Linux",
+    "prices": "none",
+}
+"""Defaults that differ between machines, or are made, in words."""
 
 
 def settings_page() -> str:

@@ -150,7 +150,8 @@ async def _held(web: Web, user: UUID) -> tuple[str, list[tuple[str, str, str]]]:
         query = select(
             Subscription.stripe_subscription_id, Subscription.status, Subscription.tier
         ).order_by(Subscription.stripe_subscription_id)
-        return str(tier), [tuple(row) for row in await session.execute(query)]
+        rows = await session.execute(query)
+        return str(tier), [(str(id_), status, had) for id_, status, had in rows]
 
 
 async def test_without_billing_everybody_has_everything(web: Web, problem: Any) -> None:
