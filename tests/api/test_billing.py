@@ -350,6 +350,12 @@ async def test_what_is_of_nobody_or_no_subscription_is_taken_and_passed_over(
     with pytest.raises(InvalidError, match="buys no tier"):
         await _hear(paid, worker, strange)
     assert await _held(paid, user) == ("free", [])
+    settings = paid.desk.settings.billing
+    with pytest.raises(InvalidError, match="buys no tier"):
+        await billing.lapse(worker, settings)
+    prices = PRICES | {"plus": {"monthly": "price_of_something_else"}}
+    await billing.lapse(worker, settings.model_copy(update={"prices": prices}))
+    assert await _held(paid, user) == ("plus", [("sub_1", "active", "plus")])
 
 
 async def test_the_application_writes_nothing_of_what_is_paid_for(paid: Web) -> None:

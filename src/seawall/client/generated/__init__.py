@@ -1,5 +1,7 @@
 """Every operation of the API: written by `make docs`."""
 
+from seawall.client.generated.billing import BillingOperations
+
 from seawall.client.generated.account import AccountOperations
 from seawall.client.generated.api_keys import ApiKeysOperations
 from seawall.client.generated.auth import AuthOperations
@@ -15,6 +17,7 @@ class Operations(
     AccountOperations,
     ApiKeysOperations,
     AuthOperations,
+    BillingOperations,
     MarketOperations,
     PortfoliosOperations,
     ProfileOperations,

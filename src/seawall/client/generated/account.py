@@ -25,3 +25,8 @@ class AccountOperations(Connection):
             "POST", "/api/v1/account/deletion", json={"password": password, "code": code}
         )
         return self.send(request, TypeAdapter(Left))
+
+    def export_account(self, *, password: str) -> None:
+        """Give everything that is the user's own, as CSV files and a manifest in a ZIP."""
+        request = Request("POST", "/api/v1/account/export", json={"password": password})
+        self.raw(request)

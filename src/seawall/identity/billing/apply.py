@@ -116,7 +116,7 @@ def _require_known_prices(held: Held, terms: Terms) -> None:
         if held[id_].price not in terms.tiers and status not in {"canceled", "inactive"}:
             raise InvalidError(
                 f"The subscription {id_} is for the price {held[id_].price}, which buys no tier.",
-                hint="Name it in SEAWALL_BILLING__PRICES, then `seawall worker retry`.",
+                hint="Name it in SEAWALL_BILLING__PRICES; within an hour it is tried again.",
             )
 
 
@@ -164,12 +164,25 @@ async def _settle(session: AsyncSession, held: Held, terms: Terms) -> None:
 
 
 async def lapse(worker: AsyncEngine, billing: BillingSettings) -> None:
-    """Take the tier from whoever has not paid for longer than the grace."""
+    """Apply what could not be applied yet, and take the tier from whoever has not paid for long.
+
+    Raises:
+        InvalidError: something cannot be applied still, when all else is done.
+    """
     if not billing.enabled:
         return
     async with unbound_transaction(worker) as session:
+        waiting = await store.list_waiting(session)
         subscribers = await store.list_subscribers(session)
+    refused = None
+    for event in waiting:
+        try:
+            await apply(worker, billing, event)
+        except InvalidError as error:
+            refused = error
     for user in subscribers:
         async with transaction(worker, user) as session:
             if await users.lock_user(session) and (held := await store.read_held(session)):
                 await _settle(session, held, terms_of(billing))
+    if refused is not None:
+        raise refused

@@ -33,6 +33,12 @@ async def find_event(session: AsyncSession, id_: str) -> Mapping[str, Any] | Non
     return found
 
 
+async def list_waiting(session: AsyncSession) -> Sequence[str]:
+    """Return the events that are not applied, the first that came first."""
+    query = select(BillingEvent.id).where(BillingEvent.applied_at.is_(None))
+    return (await session.scalars(query.order_by(BillingEvent.created_at, BillingEvent.id))).all()
+
+
 async def mark_applied(session: AsyncSession, id_: str, outcome: str) -> None:
     """Note what came of an event."""
     await session.execute(
