@@ -1,10 +1,9 @@
 """Every operation of the API: written by `make docs`."""
 
-from seawall.client.generated.billing import BillingOperations
-
 from seawall.client.generated.account import AccountOperations
 from seawall.client.generated.api_keys import ApiKeysOperations
 from seawall.client.generated.auth import AuthOperations
+from seawall.client.generated.billing import BillingOperations
 from seawall.client.generated.market import MarketOperations
 from seawall.client.generated.portfolios import PortfoliosOperations
 from seawall.client.generated.profile import ProfileOperations
