@@ -27,7 +27,7 @@ from seawall.market.ingest import ingest
 from seawall.market.schemas import ParsedFile, Records, SeriesKind, Timeframe
 
 HOURS, MINUTES, DAYS = 365 * 24, 30 * 24 * 60, 30
-TURNS, LONG_TURNS = 150, 25
+TURNS, LONG_TURNS = 150, 12
 """A user may ask 600 times a minute."""
 FIRST = datetime(2021, 1, 1, tzinfo=UTC)
 SYMBOL = 1
