@@ -227,7 +227,9 @@ class Writer:
         call = _Call(self._type, operation)
         body = operation.body
         if _JSON in body:
-            call.body(self._fields(body[_JSON]["schema"]), self._required(body[_JSON]["schema"]))
+            # Where it may be of another kind, it may as well not be of this one.
+            required = set() if set(body) - {_JSON} else self._required(body[_JSON]["schema"])
+            call.body(self._fields(body[_JSON]["schema"]), required)
         if set(body) - {_JSON}:
             call.content(alone=_JSON not in body)
         kind = "bytes" if raw else self._answer(operation)
@@ -310,7 +312,7 @@ class _Call:
         if alone:
             self._path.append("content: bytes | str")
         else:
-            self._more.append("content: bytes | str | None = None")
+            self._path.append("content: bytes | str | None = None")
         self._parts.append("content=content")
 
     def accept(self) -> None:

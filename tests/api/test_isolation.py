@@ -12,14 +12,25 @@ from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.market.ingest import ingest
 from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timeframe
 from seawall.portfolios.portfolios import get_portfolio
+from seawall.risk.limits import store as limits
 from seawall.risk.report import report
+from seawall.risk.scenarios.run import run_scenarios
+from seawall.risk.scenarios.schemas import Basis, Depeg
 from seawall.risk.schemas import RiskQuestion
 
 Web = Any  # what the fixture is
 V1 = "/api/v1"
-CSV = b"date,type,asset,quantity,price_usd,fee_usd,notes\n2024-01-01,buy,BTC,1,40000,0,canary\n"
+CSV = b"date,type,asset,quantity,price_usd,fee_usd,notes\n2024-01-01,deposit,USD,1,,,canary\n"
 TEXT = {"Content-Type": "text/csv"}
 UNDER = "/api/v1/auth/"
+BODIES: dict[str, dict[str, Any]] = {
+    "/api-keys": {"name": "Mine", "scopes": ["read"]},
+    "/portfolios": {"name": "Mine"},
+    "/what-if": {"trades": [{"side": "buy", "asset": "BTC", "quantity": "1"}]},
+}
+"""What is sent where nothing at all would be refused."""
+COMPUTING = ("/what-if", "/optimisation")
+"""What is asked with a body, and changes nothing: a key that reads may."""
 
 
 async def _victim(web: Web) -> dict[str, str]:
@@ -34,12 +45,20 @@ async def _victim(web: Web) -> dict[str, str]:
     (session,) = (await client.get(f"{V1}/sessions")).json()["items"]
     me = (await client.get(f"{V1}/profile")).json()["id"]
     async with transaction(web.desk.engine, me) as opened:
-        kept = await report(opened, await get_portfolio(opened, "canary"), None, RiskQuestion())
+        mine = await get_portfolio(opened, "canary")
+        kept = await report(opened, mine, None, RiskQuestion())
+        (stress,) = await run_scenarios(opened, mine, None, [Depeg()], Basis())
+        assert stress.id is not None
+        event = await limits.add_event(
+            opened, {"event_type": "test", "severity": "info", "description": "canary"}
+        )
     return {
         "portfolio_id": portfolio,
         "key_id": key.json()["id"],
         "session_id": session["id"],
         "report_id": str(kept.id),
+        "stress_id": str(stress.id),
+        "event_id": str(event.id),
     }
 
 
@@ -90,7 +109,7 @@ async def _ask(client: Any, method: str, path: str) -> Any:
         return await client.get(path, params={"topics": "alerts", "once": "true"})
     if path.endswith("/transactions") and method == "POST":
         return await client.request(method, path, content=CSV, headers=TEXT)
-    body = {"name": "Mine", "scopes": ["read"]} if path.endswith("/api-keys") else {"name": "Mine"}
+    body = next((body for ending, body in BODIES.items() if path.endswith(ending)), {})
     given = {"json": {} if method == "PATCH" else body} if method in {"POST", "PATCH"} else {}
     return await client.request(method, path, **given)
 
@@ -145,7 +164,10 @@ async def test_a_key_that_reads_changes_nothing(web: Web, problem: Any) -> None:
     for method, pattern in _operations():
         path = _filled(pattern, ids)
         found = await _ask(reader, method, path)
-        if method != "GET" or path.endswith(("/sessions", "/api-keys")):
+        if path.endswith(COMPUTING):
+            # No price is known of anything.
+            assert found.status_code in {404, 422}, (path, found.text)
+        elif method != "GET" or path.endswith(("/sessions", "/api-keys")):
             problem(found, 403, "forbidden")
         else:
             assert found.status_code == 200, (path, found.text)

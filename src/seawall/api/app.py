@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from seawall import __version__
 from seawall.api import health
+from seawall.api.aside import Bench
 from seawall.api.compression import Compression
 from seawall.api.deadline import Deadline
 from seawall.api.edge import Edge
@@ -17,7 +18,26 @@ from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.fields import Fields, describe
 from seawall.api.operations import SCHEMES, stand_before
 from seawall.api.streams import routes as streams
-from seawall.api.v1 import account, auth, billing, leaving, market, portfolios, risk
+from seawall.api.v1 import (
+    account,
+    attribution,
+    audit,
+    auth,
+    billing,
+    events,
+    leaving,
+    limits,
+    market,
+    optimise,
+    performance,
+    portfolios,
+    reports,
+    risk,
+    scenarios,
+    scores,
+    transactions,
+    whatif,
+)
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
 from seawall.db.database import open_database
@@ -27,6 +47,29 @@ from seawall.identity.desk import Desk, open_desk
 _ABOUT = (
     "Portfolios, their risk, and the account of whoever asks. Money is text, times are UTC, lists"
     " come in pages, and errors are problem details (RFC 9457)."
+)
+
+_MODULES = (
+    account,
+    attribution,
+    audit,
+    auth,
+    billing,
+    events,
+    health,
+    leaving,
+    limits,
+    market,
+    optimise,
+    performance,
+    portfolios,
+    reports,
+    risk,
+    scenarios,
+    scores,
+    streams,
+    transactions,
+    whatif,
 )
 
 
@@ -42,9 +85,10 @@ def build_app(desk: Desk | None = None) -> FastAPI:
         lifespan=_open if desk is None else None,
         redirect_slashes=False,
     )
+    app.state.bench = Bench()
     if desk is not None:
         app.state.desk = desk
-    for router in (account, auth, billing, health, leaving, market, portfolios, risk, streams):
+    for router in _MODULES:
         app.router.routes.extend(router.router.routes)
     stand_before(app)
     handle_errors(app)
@@ -65,7 +109,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
             for operation in methods.values():
                 for status in RESPONSES:
                     told = operation["responses"][str(status)]
-                    told["content"] = {MEDIA_TYPE: told["content"]["application/json"]}
+                    told["content"] = {MEDIA_TYPE: next(iter(told["content"].values()))}
         describe(written)
         app.openapi_schema = written
     return app.openapi_schema

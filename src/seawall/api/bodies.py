@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import Response
+from fastapi import Query, Response
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -66,6 +66,8 @@ def _only_written(moment: Any) -> Any:
 
 Utc = Annotated[datetime, BeforeValidator(_only_written), AfterValidator(_in_utc)]
 """An instant that is asked for, in whatever offset."""
+Instant = Annotated[Utc | None, Query(examples=["2026-01-31T00:00:00Z"])]
+"""The same in a query, where it may be left out."""
 Time = Annotated[
     Utc,
     PlainSerializer(iso, return_type=str),
@@ -76,7 +78,9 @@ Time = Annotated[
 
 def _take_as_written(schema: Any) -> Any:
     if isinstance(schema, dict):
-        strict = {"strict": True} if schema.get("type") in _PLAIN else {}
+        kind = schema.get("type")
+        # Where fields stand by their names, one may be named `type`.
+        strict = {"strict": True} if isinstance(kind, str) and kind in _PLAIN else {}
         return {name: _take_as_written(each) for name, each in schema.items()} | strict
     if isinstance(schema, list | tuple):
         return type(schema)(map(_take_as_written, schema))
@@ -105,26 +109,50 @@ class Told(BaseModel):
 
 def tag_of(content: bytes) -> str:
     """Return the ETag of an answer: another one for any other content."""
-    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return f'"{_hash(content, 32)}"'
 
 
-def tagged(told: Told, known: str | None = None) -> Response:
-    """Answer with an ETag, which changes with any of it; with nothing to who has the same."""
+def _hash(content: bytes, length: int) -> str:
+    return hashlib.sha256(content).hexdigest()[:length]
+
+
+def _part(choices: Told) -> str:
+    return _hash(choices.model_dump_json().encode(), 16)
+
+
+def tagged(told: Told, known: str | None = None, choices: Told | None = None) -> Response:
+    """Answer with an ETag, which changes with any of it; with nothing to who has the same.
+
+    `choices` are the part that may be changed, where the rest changes by itself.
+    """
     content = told.model_dump_json()
-    headers = {"ETag": tag_of(content.encode()), "Cache-Control": "private, no-cache"}
-    if known is not None and names_tag(known, headers["ETag"]):
+    tag = tag_of(content.encode())
+    if choices is not None:
+        tag = f'"{_part(choices)}.{tag[1:]}'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if known is not None and names_tag(known, tag):
         return Response(status_code=304, headers=headers)
     # Written once: a model that is returned would be checked and written again.
     return Response(content, headers=headers, media_type="application/json")
 
 
-def require_match(given: str | None, told: Told) -> None:
+def require_match(given: str | None, told: Told, *, choices: bool = False) -> None:
     """Check that what is to be changed is what the caller has seen.
+
+    With `choices`, `told` is the part that may be changed, and the rest of the ETag does not count.
 
     Raises:
         PreconditionError: it was changed meanwhile.
     """
-    if given is not None and not _is_exactly(given, tag_of(told.model_dump_json().encode())):
+    if given is None:
+        return
+    if choices:
+        named = {each.strip() for each in given.split(",")}
+        part = _part(told)
+        matches = "*" in named or any(each.startswith(f'"{part}.') for each in named)
+    else:
+        matches = _is_exactly(given, tag_of(told.model_dump_json().encode()))
+    if not matches:
         raise PreconditionError(
             "This was changed meanwhile.", hint="Read it again, and change that."
         )

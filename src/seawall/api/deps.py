@@ -113,9 +113,9 @@ _read_quickly = _binding(Scope.READ, reading, Quick)
 _manage = _binding(Scope.MANAGE, transaction, Bound)
 _manage_quickly = _binding(Scope.MANAGE, writing, Quick)
 _bind_person = _binding(None, transaction, Bound)
-_person, _reader = _caller(None), _caller(Scope.READ)
+_person, _reader, _manager = _caller(None), _caller(Scope.READ), _caller(Scope.MANAGE)
 _BINDING = {_read, _read_quickly, _manage, _manage_quickly, _bind_person}
-_CALLERS = frozenset({*_BINDING, _person, _reader})
+_CALLERS = frozenset({*_BINDING, _person, _reader, _manager})
 
 Reader = Annotated[Bound, Depends(_read)]
 """Whoever may read."""
@@ -131,6 +131,8 @@ ThePerson = Annotated[Caller, Depends(_person)]
 """The same, without a transaction: for what has several of its own."""
 TheReader = Annotated[Caller, Depends(_reader)]
 """Whoever may read, without a transaction: for what goes on after the answer has begun."""
+TheManager = Annotated[Caller, Depends(_manager)]
+"""Whoever may change what is not a trade, without a transaction."""
 
 
 def needs_caller(dependant: Dependant) -> bool:

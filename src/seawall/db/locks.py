@@ -14,6 +14,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 _ASSET_PRICES = 0x5EA1
+# As `lock_audit_chain` has it, which the tables' triggers call.
+_CHAIN = text("""
+    SELECT pg_advisory_xact_lock(hashtextextended('audit_logs ' || bound::uuid, 0))
+    FROM nullif(current_setting('app.user_id', true), '') AS bound WHERE bound IS NOT NULL
+""")
 
 
 async def lock_prices(
@@ -38,3 +43,12 @@ async def clock(session: AsyncSession) -> datetime:
     found = await session.scalar(text("SELECT clock_timestamp()"))
     assert isinstance(found, datetime)  # noqa: S101 - the function never returns NULL
     return found
+
+
+async def lock_chain(session: AsyncSession) -> None:
+    """Lock the audit log's chain of the bound user, as every audited statement does first of all.
+
+    Who locks rows for themselves takes it before them, or two transactions of one user could each
+    wait for what the other has. A portfolio alone is locked before it, by everybody.
+    """
+    await session.execute(_CHAIN)

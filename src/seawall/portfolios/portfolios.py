@@ -48,14 +48,8 @@ async def add_portfolio(
     connection: TenantConnection, user_id: UUID, new: NewPortfolio
 ) -> PortfolioRecord:
     """Make a portfolio as `create_portfolio` does, in a short transaction."""
-    name = new.name.strip()
-    if not name or len(name) > NAME_LIMIT or not name.isprintable():
-        raise InvalidError(
-            f"{new.name[:NAME_LIMIT]!r} cannot name a portfolio.",
-            hint=f"Use 1 to {NAME_LIMIT} printable characters.",
-        )
-    if not new.description.isprintable():
-        raise InvalidError("The description is not one line of printable characters.")
+    name = clean_name(new.name)
+    require_line(new.description)
     made = await store.add_portfolio(connection, user_id, name, new.description, new.lot_method)
     if made is None:
         raise ConflictError(
@@ -74,6 +68,31 @@ async def require_room(connection: TenantConnection, billing: BillingSettings) -
         # Locked: of two who are made at once, the second counts the first.
         tier = await users.lock_tier(connection)
         tiers.require_room(billing, tier, "portfolios", await browse.count_living(connection))
+
+
+def clean_name(name: str) -> str:
+    """Return a portfolio's name without blanks around it.
+
+    Raises:
+        InvalidError: it is empty, too long or not printable.
+    """
+    cleaned = name.strip()
+    if not cleaned or len(cleaned) > NAME_LIMIT or not cleaned.isprintable():
+        raise InvalidError(
+            f"{name[:NAME_LIMIT]!r} cannot name a portfolio.",
+            hint=f"Use 1 to {NAME_LIMIT} printable characters.",
+        )
+    return cleaned
+
+
+def require_line(description: str) -> None:
+    """Check a description.
+
+    Raises:
+        InvalidError: it is not one line.
+    """
+    if not description.isprintable():
+        raise InvalidError("The description is not one line of printable characters.")
 
 
 async def get_portfolio(session: AsyncSession, name: str) -> PortfolioRecord:

@@ -97,7 +97,7 @@ async def begin(
     if as_of is not None and as_of > known_at:
         raise InvalidError(
             f"{iso(as_of)} is in the future; nothing is known of it.",
-            hint="Leave --as-of out for now.",
+            hint="Leave the instant out for now.",
         )
     if as_of is not None and as_of < EPOCH:
         raise InvalidError(f"{iso(as_of)} is before {iso(EPOCH)}, and so before any transaction.")

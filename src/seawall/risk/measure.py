@@ -84,7 +84,7 @@ async def measure_valued(
     if question.benchmark not in closes and question.benchmark != BTC:
         raise NotFoundError(
             f"No prices of the benchmark {question.benchmark} are held.",
-            hint="Import some, or choose another: --benchmark BTC.",
+            hint="Import some, or choose another benchmark, such as BTC.",
         )
     made = _figures(valuation, question, expose(valuation, window), closes)
     if question.covariance is None:

@@ -129,7 +129,7 @@ async def _known_market(
     if market.covariance.reason:
         raise InvalidError(
             f"The covariance of what is held cannot be had: {market.covariance.reason}.",
-            hint="Import more prices, or choose other --histories or a longer --window.",
+            hint="Import more prices, or choose another way with histories or a longer window.",
             details={"missing": dict(market.history.missing)},
         )
     return market

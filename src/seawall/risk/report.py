@@ -68,7 +68,7 @@ async def recompute(session: AsyncSession, report_id: UUID) -> Recomputed:
     kept = await store.find_report(session, report_id)
     if kept is None:
         raise NotFoundError(
-            f"No risk report {report_id} is kept.", hint="See: seawall risk history NAME."
+            f"No risk report {report_id} is kept.", hint="The portfolio's history lists them."
         )
     portfolio = await get_portfolio(session, kept.portfolio_id)
     again = await measure_portfolio(session, portfolio, moment_of(kept), kept.question)

@@ -81,7 +81,7 @@ class RiskQuestion:
         if not 0 < self.max_age <= MAX_WINDOW:
             raise InvalidError(
                 f"A price cannot be stale after {self.max_age} days; take 0 to {MAX_WINDOW}.",
-                hint="Two days: --max-age 2.",
+                hint="Two days are 2.",
             )
 
         if not 1 <= self.horizon <= MAX_HORIZON:

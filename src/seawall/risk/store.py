@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, cast, func, select, tuple_
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.money import plain
@@ -290,6 +290,32 @@ async def list_stress_tests(
         .limit(limit)
     )
     return [_kept_test(row) for row in rows]
+
+
+async def page_stress_tests(
+    session: AsyncSession,
+    portfolio_id: UUID,
+    limit: int,
+    before: tuple[datetime, datetime, UUID] | None,
+) -> list[KeptStressTest]:
+    """Return kept stress tests, the newest first; those after one named by its times and id."""
+    kept = StressTest
+    place = tuple_(kept.test_date, kept.created_at, kept.id)
+    query = select(kept).where(kept.portfolio_id == portfolio_id)
+    if before is not None:
+        query = query.where(place < before)
+    order = (kept.test_date.desc(), kept.created_at.desc(), kept.id.desc())
+    return [_kept_test(row) for row in await session.scalars(query.order_by(*order).limit(limit))]
+
+
+async def latest_reports(session: AsyncSession, limit: int, after: UUID | None) -> list[RiskReport]:
+    """Return the newest report of each living portfolio that has one, by the portfolio's id."""
+    kept = PortfolioRiskMetrics
+    query = _REPORTS.where(Portfolio.deleted_at.is_(None)).ext(distinct_on(kept.portfolio_id))
+    if after is not None:
+        query = query.where(kept.portfolio_id > after)
+    order = (kept.portfolio_id, kept.time.desc(), kept.known_at.desc())
+    return [_report(row) for row in await session.execute(query.order_by(*order).limit(limit))]
 
 
 def _kept_test(row: StressTest) -> KeptStressTest:

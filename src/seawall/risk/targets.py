@@ -155,7 +155,7 @@ def choose_targets(
         names = ", ".join(assets[at] for at in np.flatnonzero(chosen))
         raise InvalidError(
             f"{names or 'Nothing'} can be weighed anew; two assets that vary are needed.",
-            hint="Cash, stablecoins and what --keep names stay as they are.",
+            hint="Cash, stablecoins and what is to be kept stay as they are.",
         )
     is_cash = np.array([asset == CASH for asset in assets], dtype=np.bool_)
     cash = float(market.weights[is_cash].sum()) if bounds.cash is None else bounds.cash
@@ -164,7 +164,7 @@ def choose_targets(
     if room <= 0:
         raise InvalidError(
             f"What is kept and the cash weigh {1 - room:.1%}; nothing is left to weigh anew.",
-            hint="Keep less, or lower --cash.",
+            hint="Keep less, or ask for less cash.",
         )
     targets = np.where(stays, market.weights, np.where(is_cash, cash, 0.0))
     limits = _limits(_Part(chosen, room), targets, bounds, groups)

@@ -39,13 +39,22 @@ def parse_trade(text: str) -> Trade:
     priced = len(words) == _PRICED_WORDS and words[3].lower() == "at"
     if side is None or not (len(words) == _PLAIN_WORDS or priced):
         raise InvalidError(f"{text!r} is not a trade.", hint=_HINT)
-    asset = words[2].upper()
-    if asset == CASH:
+    return plan_trade(side, words[2], words[1], words[4] if priced else None)
+
+
+def plan_trade(side: TransactionType, asset: str, quantity: str, price: str | None) -> Trade:
+    """Read the parts of a trade; at the market's price where none is given.
+
+    Raises:
+        InvalidError: the asset is cash, or the quantity or price is not above zero.
+    """
+    name = asset.strip().upper()
+    if name == CASH:
         raise InvalidError(
             f"{CASH} is what trades are paid with, and is not traded itself.", hint=_HINT
         )
-    price = _above_zero(words[4], "the price") if priced else None
-    return Trade(side, asset, _above_zero(words[1], "the quantity"), price)
+    paid = None if price is None else _above_zero(price, "the price")
+    return Trade(side, name, _above_zero(quantity, "the quantity"), paid)
 
 
 def parse_prices(texts: Sequence[str], trades: Sequence[Trade]) -> dict[str, Decimal]:
@@ -102,6 +111,15 @@ def parse_weights(text: str) -> dict[str, Decimal]:
         if asset in weights:
             raise InvalidError(f"{asset} has two weights.")
         weights[asset] = parse_fraction(share, f"the weight of {asset}")
+    return check_weights(weights)
+
+
+def check_weights(weights: dict[str, Decimal]) -> dict[str, Decimal]:
+    """Return weights that add up to everything.
+
+    Raises:
+        InvalidError: they add up to something else.
+    """
     total = sum(weights.values(), ZERO)
     if total != 1:
         raise InvalidError(f"The weights add up to {plain(100 * total)} %, not to 100 %.")
@@ -163,7 +181,7 @@ def _weighable(
     if not valuation.total_value:
         raise InvalidError(
             "A portfolio without a known value above zero cannot be given weights.",
-            hint="Name the trades instead: --trade.",
+            hint="Name the trades instead.",
         )
     if weights.get(CASH) and not keeps_cash:
         raise InvalidError(

@@ -156,7 +156,7 @@ async def _market_prices(
     if unknown:
         raise NotFoundError(
             f"No asset {', '.join(unknown)} is known here.",
-            hint="Import prices of it: seawall market import FILE.",
+            hint="Import prices of it.",
         )
     read = await read_prices(session, list(known.values()), [moment.as_of], None, moment.known_at)
     priced = {asset: each.at(moment.as_of) for asset, each in read.items()}

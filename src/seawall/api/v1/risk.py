@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import Request, Response
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api.bodies import Figure, Money, Time, Told
 from seawall.api.deps import IdempotencyKey, Manager, Reader
@@ -94,8 +95,37 @@ class Measured(Told):
     is_brief: bool = Field(description="Measured in a batch: without holdings and correlations.")
 
 
+class MeasuredFigure(Told):
+    """A figure of the registry, between what it lies at 95 %, and what that rests on."""
+
+    value: Figure
+    low: Figure
+    high: Figure
+    standard_error: Figure
+    observations: int
+    reason: str
+
+
+class MeasuredCovariance(Told):
+    """The volatility by year and the correlations, by the covariance that was asked for."""
+
+    volatility: Figure
+    correlations: Correlations
+    reason: str
+    observations: int
+    rank: int
+    condition: Figure
+    repaired: bool
+    filled: dict[str, int]
+    missing: dict[str, int]
+    notes: list[str]
+
+
 class Report(Measured):
-    """A report in full."""
+    """A report in full; `all_figures` and `covariance` are there where they were asked for."""
+
+    all_figures: dict[str, MeasuredFigure]
+    covariance: MeasuredCovariance | None
 
     correlation_matrix: Correlations
     holdings: list[MeasuredHolding]
@@ -138,10 +168,20 @@ def _place(report: RiskReport) -> str:
 @router.get("/risk/reports/{report_id}", operation_id="getRiskReport")
 async def get_report(bound: Reader, report_id: UUID) -> Report:
     """Tell of a report that was kept."""
-    found = await store.find_report(bound.session, report_id)
+    return Report.model_validate(await find_report(bound.session, report_id))
+
+
+async def find_report(session: AsyncSession, report_id: UUID) -> RiskReport:
+    """Return a report of a portfolio that is there.
+
+    Raises:
+        NotFoundError: there is none, or it is another's: nobody can tell which.
+    """
+    found = await store.find_report(session, report_id)
     if found is None:
         raise NotFoundError("There is no such report.")
-    return Report.model_validate(found)
+    await find(session, found.portfolio_id)
+    return found
 
 
 class Queued(Told):

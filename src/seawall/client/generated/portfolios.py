@@ -33,16 +33,6 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
-    """What importing did, or would do."""
-
-    rows_read: int
-    inserted: int
-    unchanged: int
-    dry_run: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
     """What is left of a quantity that came in; the lowest position of an asset leaves next."""
 
@@ -68,9 +58,6 @@ class Snapshot:
     total_invested_usd: Decimal
     cash_usd: Decimal
     holdings_count: int
-
-
-TransactionType = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,22 +125,6 @@ class Portfolio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
-    """One thing that happened to one asset; `price_usd` is for one unit."""
-
-    id: UUID
-    time: datetime
-    type: TransactionType
-    asset: str
-    quantity: Decimal
-    price_usd: Decimal | None
-    fee_usd: Decimal
-    total_usd: Decimal | None
-    notes: str
-    recorded_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PagePortfolio:
     """A page of a list."""
 
@@ -162,17 +133,42 @@ class PagePortfolio:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageTransaction:
-    """A page of a list."""
-
-    items: list[Transaction]
-    next_cursor: str | None = None
-    total: int | None = None
-
-
 class PortfoliosOperations(Connection):
     """What the API does about portfolios."""
+
+    def change_portfolio(
+        self,
+        portfolio_id: UUID,
+        *,
+        if_match: str | None = None,
+        name: str | Omitted | None = OMITTED,
+        description: str | Omitted | None = OMITTED,
+        color: str | Omitted | None = OMITTED,
+        is_primary: bool | Omitted | None = OMITTED,
+        is_public: bool | Omitted | None = OMITTED,
+        shows_quantities: bool | Omitted | None = OMITTED,
+        lot_method: Literal["fifo", "lifo", "hifo", "average"] | Omitted | None = OMITTED,
+    ) -> Portfolio:
+        """Change what is given of a portfolio; with another lot method its lots are written anew.
+
+        If-Match looks at what can be changed here; that the portfolio has another value meanwhile does
+        not matter.
+        """
+        request = Request(
+            "PATCH",
+            f"/api/v1/portfolios/{portfolio_id}",
+            json={
+                "name": name,
+                "description": description,
+                "color": color,
+                "is_primary": is_primary,
+                "is_public": is_public,
+                "shows_quantities": shows_quantities,
+                "lot_method": lot_method,
+            },
+            headers={"If-Match": if_match},
+        )
+        return self.send(request, TypeAdapter(Portfolio))
 
     def create_portfolio(
         self,
@@ -191,6 +187,13 @@ class PortfoliosOperations(Connection):
             is_named=True,
         )
         return self.send(request, TypeAdapter(Portfolio))
+
+    def delete_portfolio(self, portfolio_id: UUID, *, if_match: str | None = None) -> None:
+        """Delete a portfolio, with all that is shown of it; its history stays in the audit log."""
+        request = Request(
+            "DELETE", f"/api/v1/portfolios/{portfolio_id}", headers={"If-Match": if_match}
+        )
+        self.raw(request)
 
     def get_performance(
         self,
@@ -212,25 +215,6 @@ class PortfoliosOperations(Connection):
         request = Request("GET", f"/api/v1/portfolios/{portfolio_id}")
         return self.send(request, TypeAdapter(Portfolio))
 
-    def import_transactions(
-        self,
-        portfolio_id: UUID,
-        content: bytes | str,
-        *,
-        dry_run: bool | Omitted = OMITTED,
-        idempotency_key: str | None = None,
-    ) -> Import:
-        """Import a file of transactions, whole or not at all; the same again changes nothing."""
-        request = Request(
-            "POST",
-            f"/api/v1/portfolios/{portfolio_id}/transactions",
-            query={"dry_run": dry_run},
-            content=content,
-            headers={"Idempotency-Key": idempotency_key},
-            is_named=True,
-        )
-        return self.send(request, TypeAdapter(Import))
-
     def list_holdings(self, portfolio_id: UUID) -> Holdings:
         """List what is held."""
         request = Request("GET", f"/api/v1/portfolios/{portfolio_id}/holdings")
@@ -245,15 +229,16 @@ class PortfoliosOperations(Connection):
         self,
         *,
         sort: Literal["created_at", "-created_at", "name", "-name"] | Omitted = OMITTED,
+        ids: list[UUID] | Omitted | None = OMITTED,
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
     ) -> PagePortfolio:
-        """List the portfolios, the first made first."""
+        """List the portfolios, the first made first; those that are not there are left out."""
         request = Request(
             "GET",
             "/api/v1/portfolios",
-            query={"sort": sort, "limit": limit, "cursor": cursor, "total": total},
+            query={"sort": sort, "ids": ids, "limit": limit, "cursor": cursor, "total": total},
         )
         return self.send(request, TypeAdapter(PagePortfolio))
 
@@ -272,35 +257,3 @@ class PortfoliosOperations(Connection):
             query={"limit": limit, "cursor": cursor, "total": total},
         )
         return self.send(request, TypeAdapter(PageSnapshot))
-
-    def list_transactions(
-        self,
-        portfolio_id: UUID,
-        *,
-        type: Literal[
-            "buy", "sell", "transfer", "stake", "unstake", "reward", "fee", "deposit", "withdrawal"
-        ]
-        | Omitted
-        | None = OMITTED,
-        asset: str | Omitted | None = OMITTED,
-        since: datetime | Omitted | None = OMITTED,
-        until: datetime | Omitted | None = OMITTED,
-        limit: int | Omitted = OMITTED,
-        cursor: str | Omitted | None = OMITTED,
-        total: bool | Omitted = OMITTED,
-    ) -> PageTransaction:
-        """List what happened from `since` to before `until`, the newest first."""
-        request = Request(
-            "GET",
-            f"/api/v1/portfolios/{portfolio_id}/transactions",
-            query={
-                "type": type,
-                "asset": asset,
-                "since": since,
-                "until": until,
-                "limit": limit,
-                "cursor": cursor,
-                "total": total,
-            },
-        )
-        return self.send(request, TypeAdapter(PageTransaction))

@@ -1,1 +1,3 @@
 """What several parts of the API answer with: written by `make docs`."""
+
+TransactionType = str

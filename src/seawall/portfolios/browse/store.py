@@ -1,6 +1,6 @@
 """The SQL of pages: rows after a place, in an order in which no row changes its place."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -68,9 +68,13 @@ PORTFOLIOS_BY: dict[str, tuple[Any, ...]] = {
 """What portfolios are sorted by."""
 
 
-async def page_portfolios(session: AsyncSession, span: Span) -> Sequence[PortfolioRecord]:
-    """Return the next living portfolios, in an order of `PORTFOLIOS_BY`."""
+async def page_portfolios(
+    session: AsyncSession, span: Span, ids: Collection[UUID] | None = None
+) -> Sequence[PortfolioRecord]:
+    """Return the next living portfolios, or of these, in an order of `PORTFOLIOS_BY`."""
     query = select(Portfolio).where(Portfolio.deleted_at.is_(None))
+    if ids is not None:
+        query = query.where(Portfolio.id.in_(ids))
     rows = await session.scalars(page(query, PORTFOLIOS_BY[span.order.by], span))
     return [record_of(row) for row in rows]
 
@@ -82,9 +86,11 @@ async def count_living(connection: TenantConnection) -> int:
     )
 
 
-async def count_portfolios(session: AsyncSession) -> int:
-    """Count the living portfolios."""
+async def count_portfolios(session: AsyncSession, ids: Collection[UUID] | None = None) -> int:
+    """Count the living portfolios, or of these."""
     query = select(func.count()).select_from(Portfolio).where(Portfolio.deleted_at.is_(None))
+    if ids is not None:
+        query = query.where(Portfolio.id.in_(ids))
     return int(await session.scalar(query) or 0)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -66,6 +66,26 @@ def parse_transactions(data: bytes, now: datetime, what: str = "file") -> Parsed
     if not rows and not rejected:
         raise InvalidError(f"{what} has a header but no transactions.")
     return ParsedTransactions(tuple(rows), tuple(rejected), len(rows) + len(rejected))
+
+
+def parse_rows(given: Sequence[Mapping[str, str]], now: datetime) -> ParsedTransactions:
+    """Read rows that came otherwise, by the names of the columns; their lines count from 1.
+
+    A row that says the same as one of a file is the same transaction.
+    """
+    columns = [*REQUIRED, *OPTIONAL]
+    rows: list[ParsedRow] = []
+    rejected: list[Rejected] = []
+    seen: Counter[str] = Counter()
+    for line, row in enumerate(given, 1):
+        try:
+            record = [row.get(name, "") for name in columns]
+            transaction = _read_row(record, columns, now, position=len(rows))
+        except InvalidError as error:
+            rejected.append(Rejected(line, str(error)))
+            continue
+        rows.append(ParsedRow(line, transaction, _fingerprint(transaction, seen)))
+    return ParsedTransactions(tuple(rows), tuple(rejected), len(given))
 
 
 def check_history(

@@ -104,12 +104,12 @@ def _check_bounds(limits: Limits) -> None:
     if lower.sum() > 1 + SLACK:
         raise InvalidError(
             f"The least weights sum to {lower.sum():.1%}, more than 100 %.",
-            hint="Lower --min-weight.",
+            hint="Lower the least weight.",
         )
     if upper.sum() < 1 - SLACK:
         raise InvalidError(
             f"At the most weights {size} assets hold {upper.sum():.1%} of the value, not all.",
-            hint=f"Raise --max-weight to {1 / size:.4f} or more.",
+            hint=f"Raise the largest weight to {1 / size:.4f} or more.",
         )
 
 
@@ -120,7 +120,7 @@ def _check_groups(limits: Limits) -> None:
             raise InvalidError(
                 f"The least weights of {group.name} sum to {needed:.1%},"
                 f" its cap is {group.most:.1%}.",
-                hint="Raise the cap or lower --min-weight.",
+                hint="Raise the cap or lower the least weight.",
             )
     if not limits.groups:
         return
@@ -133,7 +133,7 @@ def _check_groups(limits: Limits) -> None:
         names = ", ".join(group.name for group in limits.groups)
         raise InvalidError(
             f"Under the caps of {names} at most {held:.1%} of the value can be held, not all.",
-            hint="Raise a cap or --max-weight.",
+            hint="Raise a cap or the largest weight.",
         )
 
 

@@ -96,7 +96,7 @@ async def list_figures(
             f"Nothing was measured of {name_some(lacking)} yet."
             if lacking
             else "No asset was measured yet.",
-            hint="Import prices, then let the worker measure: seawall worker run --once.",
+            hint="Import prices, then let a worker measure.",
         )
     return found
 

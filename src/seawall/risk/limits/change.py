@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import ConflictError, InvalidError
 from seawall.core.money import parse_amount
+from seawall.db.locks import lock_chain
 from seawall.risk.limits import store
 from seawall.risk.limits.schemas import RULES, Amount, LimitName, Limits, Scope, Subject, Unit
 
@@ -79,6 +80,7 @@ async def change_limits(
         ConflictError: a limit is to block that is not set.
     """
     _check_scopes((name for name, value in allowed.items() if value is not None), subject.scope)
+    await lock_chain(session)
     before = await store.find_limits(session, (subject,), lock=True)
     was_allowed = dict(before[0].allowed) if before else {}
     was_blocking = before[0].blocking if before else frozenset()
@@ -87,7 +89,7 @@ async def change_limits(
     if missing:
         raise ConflictError(
             f"{missing[0]} is not set, so it cannot block.",
-            hint=f"Set it as well: --set {missing[0]}=AMOUNT.",
+            hint="Set it as well, or let it not block.",
         )
     values: dict[str, object] = {name.value: value for name, value in allowed.items()}
     blocks = {name for name in now if blocking.get(name, name in was_blocking)}

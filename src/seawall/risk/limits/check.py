@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from seawall.db.locks import lock_chain
 from seawall.portfolios.valuation import Moment, Valuation
 from seawall.risk.limits import store
 from seawall.risk.limits.events import end_orphans, settle
@@ -82,6 +83,8 @@ async def _settle(session: AsyncSession, measured: _Measured, *, keep: bool) -> 
         return Checked(resolved=tuple(await end_orphans(session)) if keep else ())
     # Measuring takes a while and is done without the lock. Under it the limits are read again, for
     # they may have been changed meanwhile.
+    if keep:
+        await lock_chain(session)
     now = await store.find_limits(session, measured.subjects, lock=keep)
     uses = compare(now, measured.uses)
     if keep:

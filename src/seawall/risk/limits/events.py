@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.errors import ConflictError, NotFoundError
 from seawall.core.money import plain
 from seawall.core.time import iso
-from seawall.db.locks import clock
+from seawall.db.locks import clock, lock_chain
 from seawall.risk.limits import store
 from seawall.risk.limits.schemas import (
     RULES,
@@ -140,14 +140,15 @@ async def resolve(session: AsyncSession, event_id: UUID, user_id: UUID) -> Event
         NotFoundError: there is no such event.
         ConflictError: it is resolved already.
     """
+    await lock_chain(session)
     event = await store.find_event(session, event_id)
     if event is None:
         raise NotFoundError(
-            f"There is no risk event {event_id}.", hint="See: seawall risk limits --events."
+            "There is no such risk event.", hint="List the events to see their ids."
         )
     if event.resolved_at is not None:
         raise ConflictError(
             f"The risk event {event_id} was resolved at {iso(event.resolved_at)}.",
-            hint="See: seawall risk limits --events.",
+            hint="An event is resolved once.",
         )
     return await store.resolve_event(session, event_id, await clock(session), user_id)

@@ -46,10 +46,10 @@ async def find_subject(session: AsyncSession, name: str | None, account: str | N
         return Named(
             portfolio.name,
             Subject(portfolio_id=portfolio.id),
-            lambda session, keep: _check_portfolio(session, portfolio, keep=keep),
+            lambda session, keep: check_portfolio(session, portfolio, keep=keep),
         )
     if account is None:
-        return Named("everything", ALL_OF_USER, _check_user)
+        return Named("everything", ALL_OF_USER, check_everything)
     found = await store.find_account(session, name=account)
     if found is None:
         raise NotFoundError(
@@ -63,9 +63,10 @@ async def find_subject(session: AsyncSession, name: str | None, account: str | N
     )
 
 
-async def _check_portfolio(
+async def check_portfolio(
     session: AsyncSession, portfolio: PortfolioRecord, *, keep: bool
 ) -> Checked:
+    """Measure a portfolio, and check its limits and its user's; `keep` is as in `Check`."""
     question = RiskQuestion()
     moment = await begin(session, portfolio, None, {BTC, SP500})
     limits = await store.find_limits(session, (Subject(portfolio_id=portfolio.id),))
@@ -75,7 +76,8 @@ async def _check_portfolio(
     return await check_limits(session, valuation, report, keep=keep)
 
 
-async def _check_user(session: AsyncSession, keep: bool) -> Checked:  # noqa: FBT001 - as `Check`
+async def check_everything(session: AsyncSession, keep: bool) -> Checked:  # noqa: FBT001 - as `Check`
+    """Measure all that a user has for its limits, and check them; `keep` is as in `Check`."""
     return await check_user(session, await _now(session), keep=keep)
 
 

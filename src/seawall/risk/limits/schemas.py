@@ -135,6 +135,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are wanted: unresolved ones, of a severity, of a portfolio's limits."""
+
+    unresolved: bool = False
+    severity: Severity | None = None
+    portfolio_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """One limit beside what is used of it."""
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.risk.limits.schemas import Event, LimitName, Limits, Severity, Subject
+from seawall.risk.limits.schemas import Event, EventFilter, LimitName, Limits, Severity, Subject
 from seawall.risk.limits.tables import RiskEvent, RiskLimit
 from seawall.risk.tables import AccountRiskMetrics
 
@@ -199,6 +199,33 @@ async def find_event(session: AsyncSession, event_id: UUID) -> Event | None:
     query = select(RiskEvent).where(RiskEvent.id == event_id).with_for_update()
     row = await session.scalar(query.execution_options(populate_existing=True))
     return None if row is None else _event(row)
+
+
+async def read_event(session: AsyncSession, event_id: UUID) -> Event | None:
+    """Return an event."""
+    row = await session.scalar(select(RiskEvent).where(RiskEvent.id == event_id))
+    return None if row is None else _event(row)
+
+
+async def page_events(
+    session: AsyncSession,
+    limit: int,
+    before: tuple[datetime, UUID] | None,
+    wanted: EventFilter,
+) -> list[Event]:
+    """Return the next events, the newest first."""
+    event = RiskEvent
+    query = select(event).order_by(event.triggered_at.desc(), event.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(tuple_(event.triggered_at, event.id) < before)
+    if wanted.unresolved:
+        query = query.where(event.resolved_at.is_(None))
+    if wanted.severity is not None:
+        query = query.where(event.severity == wanted.severity.value)
+    if wanted.portfolio_id is not None:
+        limits = select(RiskLimit.id).where(RiskLimit.portfolio_id == wanted.portfolio_id)
+        query = query.where(event.limit_id.in_(limits))
+    return [_event(row) for row in await session.scalars(query)]
 
 
 def _event(row: RiskEvent) -> Event:

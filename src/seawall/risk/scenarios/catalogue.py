@@ -111,6 +111,6 @@ def get_event(slug: str) -> Event:
     if found is None:
         raise NotFoundError(
             f"There is no scenario {slug!r}.",
-            hint="See which there are: seawall risk scenarios --list.",
+            hint=f"There are: {', '.join(_BY_SLUG)}, and the models.",
         )
     return found

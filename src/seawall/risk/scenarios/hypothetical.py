@@ -52,7 +52,8 @@ async def check_shocks(session: AsyncSession, asked: Shocks) -> None:
         raise InvalidError("The same thing is shocked twice.", hint="Name each of them once.")
     if asked.rest is Rest.BETA and BTC not in given:
         raise InvalidError(
-            "The rest is to follow BTC, which has no shock.", hint="Add one: --shock BTC=-40%."
+            "The rest is to follow BTC, which has no shock.",
+            hint="Give BTC a shock too, such as -40%.",
         )
     named = {each for each in given if each != ALL and not each.startswith((KIND, CHAIN))}
     lacking = named - set(await market_store.find_assets(session, named)) - {CASH}
@@ -122,7 +123,7 @@ async def check_depeg(session: AsyncSession, asked: Depeg) -> None:
     if found.kind != "stablecoin":
         raise InvalidError(
             f"{asked.asset} is not a stablecoin, but {found.kind}.",
-            hint=f"Shock it instead: --shock {asked.asset}=-40%.",
+            hint=f"Give {asked.asset} a shock instead, such as -40%.",
         )
 
 

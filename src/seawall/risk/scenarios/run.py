@@ -107,7 +107,7 @@ async def recompute_stress(session: AsyncSession, stress_id: UUID) -> RepeatedSt
     if kept is None:
         raise NotFoundError(
             f"No stress test {stress_id} is kept.",
-            hint="See: seawall risk scenarios NAME --history.",
+            hint="The portfolio's kept stress tests list them.",
         )
     details = dict(kept.details)
     question = details.get("question")

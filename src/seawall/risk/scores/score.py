@@ -63,7 +63,7 @@ async def score_assets(
     if lacking:
         raise NotFoundError(
             f"No coin named {name_some(lacking)} is known.",
-            hint="Import its prices: seawall market import FILE.",
+            hint="Import its prices.",
         )
     await lock_prices(session, {each.symbol for each in assets}, shared=True)
     known_at = await clock(session)
