@@ -44,7 +44,7 @@ def issue(secret: SigningSecret, opened: OpenedSession) -> str:
 def read(secret: SigningSecret, token: str) -> Access | None:
     """Read an access token; None when it is not one of ours that is good now."""
     try:
-        found, expires_at = _verified(secret.key("access"), token)
+        found, expires_at = _verified(secret, token)
     except (jwt.InvalidTokenError, ValueError):
         return None
     return found if time() < expires_at else None
@@ -52,10 +52,10 @@ def read(secret: SigningSecret, token: str) -> Access | None:
 
 # A token comes with every request of its 15 minutes: its signature is checked at the first.
 @lru_cache(maxsize=REMEMBERED)
-def _verified(key: bytes, token: str) -> tuple[Access, int]:
+def _verified(secret: SigningSecret, token: str) -> tuple[Access, int]:
     claims = jwt.decode(
         token,
-        key,
+        secret.key("access"),
         algorithms=[ALGORITHM],
         issuer=ISSUER,
         options={"require": list(_CLAIMS)},
