@@ -99,6 +99,32 @@ async def test_requests_are_counted_and_the_rest_is_told(
     assert (await other.get("/api/v1/profile")).status_code == 200
 
 
+async def test_a_key_leaves_room_for_its_owner(
+    web: Web, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await web.known(ADA)
+    made = await client.post("/api/v1/api-keys", json={"name": "script", "scopes": ["read"]})
+    script = web.client(made.json()["key"])
+    monkeypatch.setitem(callers.REQUESTS_A_MINUTE, "user", 9)
+    seen = [await script.get("/api/v1/profile") for _ in range(7)]
+    assert [each.status_code for each in seen] == [200] * 6 + [429]
+    assert seen[0].headers["ratelimit-limit"] == "6"
+    assert seen[0].headers["ratelimit-remaining"] == "5"
+    assert (await client.get("/api/v1/profile")).headers["ratelimit-limit"] == "9"
+    problem(await client.get("/api/v1/profile"), 429, "too-many-requests")
+
+
+async def test_who_guesses_at_keys_is_counted_by_address(
+    web: Web, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(callers.REQUESTS_A_MINUTE, "refused", 2)
+    for guess in ("sw_abcdef_guess", "a.b.c"):
+        problem(await web.client(guess).get("/api/v1/profile"), 401, "not-authenticated")
+    problem(await web.client("sw_abcdef_more").get("/api/v1/profile"), 429, "too-many-requests")
+    # Who is known may come from the same address.
+    assert (await (await web.known(ADA)).get("/api/v1/profile")).status_code == 200
+
+
 async def test_strangers_are_counted_by_address(
     web: Web, problem: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

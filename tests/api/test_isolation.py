@@ -4,8 +4,10 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import pytest
 from sqlalchemy import text
 
+from seawall.api import callers
 from seawall.api.app import build_app
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
@@ -140,7 +142,10 @@ async def test_another_s_ids_are_as_good_as_none(web: Web, problem: Any) -> None
     assert len((await client.get(f"{V1}/sessions")).json()["items"]) == 2
 
 
-async def test_nothing_is_told_to_nobody(web: Web, problem: Any) -> None:
+async def test_nothing_is_told_to_nobody(
+    web: Web, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(callers.REQUESTS_A_MINUTE, "refused", 10_000)
     ids = await _victim(web) | await _public(web)
     schema = build_app().openapi()
     asked = 0

@@ -14,7 +14,7 @@ from seawall.portfolios.schemas import LotMethod, TransactionType
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(?:#([^)]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-COMMAND = re.compile(r"(?:^|`|\$ |\s)seawall((?: (?!-)[a-z]+)+)", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|`|\$ |(?<!import)\s)seawall((?: (?!-)[a-z]+)+)", re.MULTILINE)
 VARIABLE = re.compile(r"\bSEAWALL_[A-Z_]+\b")
 MODULE = re.compile(r"`((?!src|tests|scripts|benchmarks)[a-z]+/[\w/]+\.py)`")
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import itemgetter
 from typing import Literal
 from uuid import UUID
 
@@ -24,7 +25,10 @@ from seawall.identity.tokens import KEY_PREFIX, hash_token
 
 SESSION_COOKIE, DEVICE_COOKIE = "__Host-seawall_session", "__Host-seawall_device"
 CSRF_HEADER = "x-csrf-token"
-REQUESTS_A_MINUTE = {"user": 600, "address": 60}
+REQUESTS_A_MINUTE = {"user": 600, "address": 60, "refused": 300}
+"""`refused` is of an address whose tokens and keys nobody knows."""
+A_KEY_OF_A_USER = 2 / 3
+"""How much of a user's requests one key may use, so that a script leaves room for its owner."""
 NOTED_EVERY = timedelta(minutes=5)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _ALL = frozenset(Scope)
@@ -40,6 +44,7 @@ class Caller:
     scopes: frozenset[Scope]
     session_id: UUID | None = None
     tier: str = "free"
+    key_id: UUID | None = None
 
 
 def client_of(request: Request, device_name: str | None = None) -> Client:
@@ -85,7 +90,7 @@ async def _by_header(desk: Desk, token: str) -> Caller | None:
             return None
         if key.last_used_at is None or desk.clock() - key.last_used_at > NOTED_EVERY:
             await api_keys.note_use(desk, key)
-        return Caller(key.user_id, "key", key.scopes, None, await _tier(desk, key.user_id))
+        return Caller(key.user_id, "key", key.scopes, None, await _tier(desk, key.user_id), key.id)
     read = access.read(desk.secret, token)
     if read is None:
         return None
@@ -141,7 +146,7 @@ async def _tier(desk: Desk, user_id: UUID) -> str:
 
 
 async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
-    """Count a request of a user or an address, and refuse what is too much.
+    """Count a request of a user and their key, or of an address, and refuse what is too much.
 
     When the cache is away nothing is counted, and all goes on: only guesses at passwords, which
     are counted by themselves, are refused then.
@@ -149,13 +154,37 @@ async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
     Raises:
         TooManyRequestsError: there were too many in this minute.
     """
-    who, most = _counted(desk, request, caller)
+    if caller is None:
+        await _count(desk, request, f"address:{_address(request)}", REQUESTS_A_MINUTE["address"])
+        return
+    most = REQUESTS_A_MINUTE["user"]
+    if desk.settings.billing.enabled:
+        most = TIERS[Tier(caller.tier)].requests_a_minute
+    await _count(desk, request, str(caller.user_id), most)
+    if caller.key_id is not None:
+        await _count(desk, request, f"key:{caller.key_id}", int(most * A_KEY_OF_A_USER))
+
+
+async def limit_refused(desk: Desk, request: Request) -> None:
+    """Count a request whose token or key is nobody's, by its address.
+
+    Raises:
+        TooManyRequestsError: there were too many in this minute.
+    """
+    await _count(desk, request, f"refused:{_address(request)}", REQUESTS_A_MINUTE["refused"])
+
+
+async def _count(desk: Desk, request: Request, who: str, most: int) -> None:
     try:
         usage = await desk.cache.hit(who, "api")
     except UnavailableError:
         return
-    left = max(0, int((usage.resets_at - desk.clock()).total_seconds()))
-    request.scope["rate_limit"] = (most, max(0, most - usage.count), left)
+    seconds = max(0, int((usage.resets_at - desk.clock()).total_seconds()))
+    told = (most, max(0, most - usage.count), seconds)
+    # Of several limits the one that is reached first is told.
+    request.scope["rate_limit"] = min(
+        request.scope.get("rate_limit", told), told, key=itemgetter(1)
+    )
     if usage.count > most:
         raise TooManyRequestsError(
             f"More than {most} requests a minute. Go on at {iso(usage.resets_at)}.",
@@ -163,10 +192,5 @@ async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
         )
 
 
-def _counted(desk: Desk, request: Request, caller: Caller | None) -> tuple[str, int]:
-    if caller is not None and desk.settings.billing.enabled:
-        return str(caller.user_id), TIERS[Tier(caller.tier)].requests_a_minute
-    if caller is not None:
-        return str(caller.user_id), REQUESTS_A_MINUTE["user"]
-    address = request.client.host if request.client else "unknown"
-    return f"address:{address}", REQUESTS_A_MINUTE["address"]
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"

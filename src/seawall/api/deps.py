@@ -10,12 +10,13 @@ from fastapi import Depends, Header, Request
 from fastapi.dependencies.models import Dependant
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from seawall.api.callers import Caller, identify, limit
+from seawall.api.callers import Caller, identify, limit, limit_refused
 from seawall.core.errors import ForbiddenError
 from seawall.db.engine import TenantConnection
 from seawall.db.quick import reading, writing
 from seawall.db.session import raw_connection, transaction
 from seawall.identity.desk import Desk
+from seawall.identity.errors import NotAuthenticatedError
 from seawall.identity.schemas import Scope
 
 T = TypeVar("T")
@@ -72,7 +73,11 @@ class Quick:
 
 async def _admit(request: Request, scope: Scope | None) -> Caller:
     desk: Desk = request.app.state.desk
-    caller = await identify(desk, request)
+    try:
+        caller = await identify(desk, request)
+    except NotAuthenticatedError:
+        await limit_refused(desk, request)
+        raise
     await limit(desk, request, caller)
     if scope is None and caller.session_id is None:
         raise ForbiddenError(
