@@ -1,6 +1,7 @@
 """What the tests of safety share: the app served over HTTP by this process, and real clients."""
 
 import asyncio
+import base64
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ from pydantic import SecretStr
 from seawall.api import access
 from seawall.api.app import build_app
 from seawall.core.keys import KeyStore
-from seawall.core.settings import ApiSettings, Settings
+from seawall.core.settings import ApiSettings, EncryptionSettings, Settings
 from seawall.core.signing import read_secret
 from seawall.core.time import from_micros
 from seawall.db.cache import Cache
@@ -48,6 +49,7 @@ SOAK = "SEAWALL_TEST_SOAK"
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
 TOKEN_PATH = "/token-of-the-tests"  # noqa: S105 - a path
 SECRET = "only for the tests, and 32 characters or more"  # noqa: S105 - of nobody
+KEY_32 = base64.b64encode(b"an encryption key of the tests:)").decode()
 YEAR_3000 = 32_503_680_000_000_000
 
 
@@ -61,10 +63,13 @@ class Uncounting(Cache):
 
 
 @asynccontextmanager
-async def open_desk(
-    location: Location, settings: Settings, kind: type[Cache]
-) -> AsyncIterator[Desk]:
+async def open_desk(location: Location, home: Path, kind: type[Cache]) -> AsyncIterator[Desk]:
     """Open a desk that hashes quickly."""
+    settings = Settings(
+        home=home,
+        api=ApiSettings(secret=SecretStr(SECRET)),
+        encryption=EncryptionSettings(key=SecretStr(KEY_32)),
+    )
     engine = create_engine(location.url)
     cache = kind(await connect(settings), f"test:{location.name}")
     quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -137,7 +142,7 @@ def _serve(location: Location, home: Path, listening: socket.socket) -> Iterator
     ready, given = threading.Event(), []
 
     async def main() -> None:
-        async with open_desk(location, Settings(home=home), Uncounting) as desk:
+        async with open_desk(location, home, Uncounting) as desk:
             app = build_app(desk)
             app.add_api_route(TOKEN_PATH, Somebody(desk, "ada@example.com").token)
             app.openapi_schema = build_app(desk).openapi()
@@ -260,10 +265,12 @@ class Api:
         """Where it is."""
         return f"http://127.0.0.1:{self.port}"
 
-    def __post_init__(self) -> None:
+    def open(self) -> None:
+        """Import everything, and serve."""
         given = {
             "SEAWALL_HOME": str(self.home),
             "SEAWALL_API__SECRET": SECRET,
+            "SEAWALL_ENCRYPTION__KEY": KEY_32,
             "SEAWALL_DATABASE__URL": self.location.url,
             "SEAWALL_DATABASE__ADMIN_URL": self.location.admin_url,
         }
@@ -311,10 +318,8 @@ class Api:
 
     def new_user(self, email: str) -> str:
         """Make a user; return an access token of theirs."""
-        settings = Settings(home=self.home, api=ApiSettings(secret=SecretStr(SECRET)))
-
         async def make() -> str:
-            async with open_desk(self.location, settings, Uncounting) as desk:
+            async with open_desk(self.location, self.home, Uncounting) as desk:
                 return await Somebody(desk, email).token()
 
         with ThreadPoolExecutor(1) as apart:
@@ -331,8 +336,21 @@ def start_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         started.append(Api(location, tmp_path_factory.mktemp("home"), port, more))
+        started[-1].open()
         return started[-1]
 
     yield start
     for each in started:
         each.stop()
+
+
+@pytest.fixture(name="open_desk")
+def _open_desk() -> Any:
+    """Opens desks that hash quickly."""
+    return open_desk
+
+
+@pytest.fixture
+def uncounting() -> type[Cache]:
+    """The kind of cache that counts nothing."""
+    return Uncounting
