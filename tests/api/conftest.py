@@ -1,7 +1,9 @@
 """The app on a database of the test's own, asked in this process as over HTTPS."""
 
+import os
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from seawall.api.app import build_app
 from seawall.core.keys import KeyStore
 from seawall.core.settings import Settings
 from seawall.core.signing import read_secret
+from seawall.core.time import from_micros
 from seawall.db.cache import Cache
 from seawall.db.cache.connect import connect
+from seawall.db.cache.values import Usage
 from seawall.db.vault import Vault
 from seawall.identity import accounts, login
 from seawall.identity.desk import Desk
@@ -29,6 +33,9 @@ from seawall.identity.operators import NewUser, create_user
 from seawall.identity.passwords import Passwords
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
+SOAK = "SEAWALL_TEST_SOAK"
+"""Set by `make soak`: the tests are then as long as what is promised says."""
+YEAR_3000 = 32_503_680_000_000_000
 COUNTED_AT = datetime(2024, 5, 6, 12, tzinfo=UTC)
 
 
@@ -113,3 +120,85 @@ def web(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Web:
     """The app; answers that take equally long take no time at all."""
     monkeypatch.setattr(accounts, "evenly", lambda: evenly(0))
     return Web(build_app(desk), desk)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured, and the most that it may be (or the least)."""
+
+    name: str
+    value: float
+    unit: str
+    bound: float
+    at_least: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bound is kept."""
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+class Figures:
+    """Measures alike in a minute and in hours."""
+
+    def __init__(self) -> None:
+        self.all: list[Figure] = []
+        self.is_long = os.environ.get(SOAK) == "1"
+
+    def pick(self, short: int, long: int) -> int:
+        """Return how much is to be done: little, or as much as is promised."""
+        return long if self.is_long else short
+
+    def at_most(self, name: str, value: float, unit: str, bound: float) -> None:
+        """Note a figure, and fail when it is above its bound."""
+        self._note(Figure(name, value, unit, bound))
+
+    def at_least(self, name: str, value: float, unit: str, bound: float) -> None:
+        """Note a figure, and fail when it is below its bound."""
+        self._note(Figure(name, value, unit, bound, at_least=True))
+
+    def _note(self, figure: Figure) -> None:
+        self.all.append(figure)
+        assert figure.holds, figure
+
+
+KEY = pytest.StashKey[Figures]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with an empty table."""
+    config.stash[KEY] = Figures()
+
+
+@pytest.fixture
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """Where figures are noted."""
+    return pytestconfig.stash[KEY]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table, when it is what was asked for."""
+    found = terminalreporter.config.stash[KEY]
+    if not found.is_long:
+        return
+    terminalreporter.section("figures")
+    for each in found.all:
+        sign, kept = ("≥" if each.at_least else "≤"), ("" if each.holds else "  MISSED")
+        terminalreporter.write_line(
+            f"{each.name:<58} {each.value:>12,.6g} {each.unit:<9} {sign} {each.bound:,.6g}{kept}"
+        )
+
+
+class Uncounting(Cache):
+    """A cache that counts nobody's requests: limits are not to hide what stands behind them."""
+
+    async def hit(self, user_id: Any, endpoint: str, seconds: int = 60) -> Usage:
+        """Count nothing."""
+        del user_id, endpoint, seconds
+        return Usage(1, from_micros(YEAR_3000))
+
+
+@pytest.fixture(scope="session")
+def uncounting() -> type[Cache]:
+    """The kind of cache that counts nothing."""
+    return Uncounting

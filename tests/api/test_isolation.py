@@ -1,5 +1,6 @@
 """No operation tells one user of another's things, or does anything to them."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from sqlalchemy import text
 
 from seawall.api import callers
 from seawall.api.app import build_app
+from seawall.db.engine import create_engine
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.market.ingest import ingest
@@ -35,9 +37,9 @@ COMPUTING = ("/what-if", "/optimisation")
 """What is asked with a body, and changes nothing: a key that reads may."""
 
 
-async def _victim(web: Web) -> dict[str, str]:
+async def _victim(web: Web, email: str = "victim@example.com") -> dict[str, str]:
     """Somebody with a thing of each kind, by the names that paths have for their ids."""
-    client = await web.known("victim@example.com")
+    client = await web.known(email)
     await client.patch(f"{V1}/profile", json={"display_name": "canary", "bio": "canary"})
     made = await client.post(f"{V1}/portfolios", json={"name": "canary"})
     portfolio = made.json()["id"]
@@ -176,3 +178,115 @@ async def test_a_key_that_reads_changes_nothing(web: Web, problem: Any) -> None:
             problem(found, 403, "forbidden")
         else:
             assert found.status_code == 200, (path, found.text)
+
+
+# However it is asked: what changes in the request, and who asks by an API key.
+WAYS: tuple[tuple[dict[str, Any], bool], ...] = (
+    ({}, False),
+    ({}, True),
+    ({"params": {"limit": "1", "total": "true"}}, False),
+    ({"params": {"fields": "id"}}, False),
+    ({"params": {"include_deleted": "true", "user_id": "{victim}"}}, True),
+    ({"headers": {"If-None-Match": "*"}}, False),
+    ({"headers": {"If-Match": "*"}}, False),
+    ({"headers": {"If-Match": '"0123456789abcdef0123456789abcdef"'}}, True),
+    ({"headers": {"Accept": "text/csv"}}, False),
+    ({"headers": {"Accept-Encoding": "gzip"}}, False),
+    ({"headers": {"Idempotency-Key": "the-same-for-all"}}, False),
+    ({"headers": {"X-User-Id": "{victim}", "X-Forwarded-For": "127.0.0.1"}}, False),
+    ({"json": {"user_id": "{victim}", "name": "Mine"}}, False),
+    ({"json": {"id": "{victim}", "portfolio_id": "{portfolio_id}"}}, True),
+    ({"content": CSV, "headers": TEXT}, False),
+    ({"content": CSV, "headers": TEXT, "params": {"dry_run": "true"}}, True),
+    ({"content": b"{", "headers": {"Content-Type": "application/json"}}, False),
+)
+CHANGES_BY_ASKING = frozenset({"user_sessions", "user_api_keys", "api_keys"})
+"""When a session or a key was last used stands in its row."""
+CHECKSUM = """
+    SELECT md5(string_agg(each::text, ',' ORDER BY each::text)) FROM {} AS each
+"""
+TABLES = """
+    SELECT c.table_name FROM information_schema.columns AS c JOIN information_schema.tables AS t
+        USING (table_schema, table_name)
+    WHERE c.table_schema = 'public' AND c.column_name = 'user_id' AND t.table_type = 'BASE TABLE'
+"""
+
+
+async def _checksums(url: str) -> dict[str, str | None]:
+    engine = create_engine(url, role=None, pooled=False)
+    async with engine.connect() as connection:
+        names = sorted(set((await connection.execute(text(TABLES))).scalars()) - CHANGES_BY_ASKING)
+        found = {name: await connection.scalar(text(CHECKSUM.format(name))) for name in names}
+    await engine.dispose()
+    return found
+
+
+def _written_for(way: Any, ids: dict[str, str]) -> Any:
+    if isinstance(way, dict):
+        return {name: _written_for(each, ids) for name, each in way.items()}
+    return _filled(way, ids) if isinstance(way, str) else way
+
+
+def _but_for_the_request(found: Any, ids: dict[str, str]) -> tuple[int, bytes]:
+    content = found.content.replace(found.headers["x-request-id"].encode(), b"")
+    for id_ in ids.values():
+        content = content.replace(id_.encode(), b"")
+    return found.status_code, content
+
+
+class Walk:
+    """Everybody asks for what is everybody else's, in every way."""
+
+    def __init__(self, public: dict[str, str]) -> None:
+        self.asked = self.leaks = 0
+        self._absent: dict[tuple[str, str, int], tuple[int, bytes]] = {}
+        patterns = [(method, _filled(path, public)) for method, path in _operations()]
+        self._patterns = [each for each in patterns if "{" in each[1]]
+
+    async def round(self, clients: tuple[Any, Any], theirs: dict[str, str]) -> None:
+        nobody = {name: str(uuid4()) for name in theirs}
+        for method, pattern in self._patterns:
+            for number, (way, by_key) in enumerate(WAYS):
+                client, place = clients[by_key], (method, pattern, number)
+                asked = _written_for(way, theirs)
+                found = await client.request(method, _filled(pattern, theirs), **asked)
+                self.asked += 1
+                if place not in self._absent:
+                    asked = _written_for(way, nobody)
+                    absent = await client.request(method, _filled(pattern, nobody), **asked)
+                    self._absent[place] = _but_for_the_request(absent, nobody)
+                is_alike = _but_for_the_request(found, theirs) == self._absent[place]
+                if found.is_success or b"canary" in found.content or not is_alike:
+                    self.leaks += 1
+                    print(place, found.status_code, found.text, self._absent[place])  # noqa: T201
+
+
+async def test_users_learn_nothing_of_each_other(
+    web: Web, location: Any, uncounting: Any, figures: Any
+) -> None:
+    web.desk = replace(web.desk, cache=uncounting(web.desk.cache._backend, "test:walk"))
+    web.app.state.desk = web.desk
+    emails = [f"user-{number}@example.com" for number in range(figures.pick(2, 10))]
+    things = {email: await _victim(web, email) for email in emails}
+    walk, clients = Walk(await _public(web)), {}
+    for email in emails:
+        person = web.client((await web.log_in(email))["access_token"])
+        scopes = ["read", "trade", "manage"]
+        key = await person.post(f"{V1}/api-keys", json={"name": "mine", "scopes": scopes})
+        me = (await person.get(f"{V1}/profile")).json()["id"]
+        things[email]["victim"] = me
+        clients[email] = (person, web.client(key.json()["key"]))
+    before = await _checksums(location.admin_url)
+    least = figures.pick(0, 50_000)
+    while not walk.asked or walk.asked < least:
+        for email, asker in clients.items():
+            for other in emails:
+                if other != email:
+                    await walk.round(asker, things[other])
+    after = await _checksums(location.admin_url)
+    changed = [name for name, found in before.items() if after[name] != found]
+    assert not changed
+    figures.at_least("isolation: users", len(emails), "", figures.pick(2, 10))
+    figures.at_least("isolation: requests", walk.asked, "", figures.pick(300, 50_000))
+    figures.at_most("isolation: leaks", walk.leaks, "", 0)
+    figures.at_most("isolation: tables that changed", len(changed), "", 0)

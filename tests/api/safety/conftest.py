@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,10 +28,8 @@ from seawall.api.app import build_app
 from seawall.core.keys import KeyStore
 from seawall.core.settings import ApiSettings, EncryptionSettings, Settings
 from seawall.core.signing import read_secret
-from seawall.core.time import from_micros
 from seawall.db.cache import Cache
 from seawall.db.cache.connect import connect
-from seawall.db.cache.values import Usage
 from seawall.db.database import Location
 from seawall.db.engine import create_engine
 from seawall.db.session import transaction
@@ -44,22 +42,10 @@ from seawall.identity.passwords import Passwords
 from seawall.identity.schemas import Client, OpenedSession, UserStatus
 
 T = TypeVar("T")
-SOAK = "SEAWALL_TEST_SOAK"
-"""Set by `make soak`: the tests are then as long as what is promised says."""
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
 TOKEN_PATH = "/token-of-the-tests"  # noqa: S105 - a path
 SECRET = "only for the tests, and 32 characters or more"  # noqa: S105 - of nobody
 KEY_32 = base64.b64encode(b"an encryption key of the tests:)").decode()
-YEAR_3000 = 32_503_680_000_000_000
-
-
-class Uncounting(Cache):
-    """A cache that counts nobody's requests: limits are not to hide what stands behind them."""
-
-    async def hit(self, user_id: Any, endpoint: str, seconds: int = 60) -> Usage:
-        """Count nothing."""
-        del user_id, endpoint, seconds
-        return Usage(1, from_micros(YEAR_3000))
 
 
 @asynccontextmanager
@@ -128,21 +114,24 @@ def _socket() -> socket.socket:
 
 
 @pytest.fixture(scope="module")
-def served(module_location: Location, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(
+    module_location: Location, tmp_path_factory: pytest.TempPathFactory, uncounting: type[Cache]
+) -> Iterator[Served]:
     """The app on a database of the module's own; nobody is counted, and nothing made to last."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch, _socket() as listening:
         patch.setattr(accounts, "evenly", lambda: evenly(0))
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        yield from _serve(module_location, home, listening)
+        opened = open_desk(module_location, home, uncounting)
+        yield from _serve(opened, listening)
 
 
-def _serve(location: Location, home: Path, listening: socket.socket) -> Iterator[Served]:
+def _serve(opened: AbstractAsyncContextManager[Desk], listening: socket.socket) -> Iterator[Served]:
     ready, given = threading.Event(), []
 
     async def main() -> None:
-        async with open_desk(location, home, Uncounting) as desk:
+        async with opened as desk:
             app = build_app(desk)
             app.add_api_route(TOKEN_PATH, Somebody(desk, "ada@example.com").token)
             app.openapi_schema = build_app(desk).openapi()
@@ -160,73 +149,6 @@ def _serve(location: Location, home: Path, listening: socket.socket) -> Iterator
     yield found
     server.should_exit = True
     thread.join(60)
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """What was measured, and the most that it may be (or the least)."""
-
-    name: str
-    value: float
-    unit: str
-    bound: float
-    at_least: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """Whether the bound is kept."""
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
-
-
-class Figures:
-    """Measures alike in a minute and in hours."""
-
-    def __init__(self) -> None:
-        self.all: list[Figure] = []
-        self.is_long = os.environ.get(SOAK) == "1"
-
-    def pick(self, short: int, long: int) -> int:
-        """Return how much is to be done: little, or as much as is promised."""
-        return long if self.is_long else short
-
-    def at_most(self, name: str, value: float, unit: str, bound: float) -> None:
-        """Note a figure, and fail when it is above its bound."""
-        self._note(Figure(name, value, unit, bound))
-
-    def at_least(self, name: str, value: float, unit: str, bound: float) -> None:
-        """Note a figure, and fail when it is below its bound."""
-        self._note(Figure(name, value, unit, bound, at_least=True))
-
-    def _note(self, figure: Figure) -> None:
-        self.all.append(figure)
-        assert figure.holds, figure
-
-
-KEY = pytest.StashKey[Figures]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin with an empty table."""
-    config.stash[KEY] = Figures()
-
-
-@pytest.fixture
-def figures(pytestconfig: pytest.Config) -> Figures:
-    """Where figures are noted."""
-    return pytestconfig.stash[KEY]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table, when it is what was asked for."""
-    found = terminalreporter.config.stash[KEY]
-    if not found.is_long:
-        return
-    terminalreporter.section("figures")
-    for each in found.all:
-        sign, kept = ("≥" if each.at_least else "≤"), ("" if each.holds else "  MISSED")
-        terminalreporter.write_line(
-            f"{each.name:<58} {each.value:>12,.6g} {each.unit:<9} {sign} {each.bound:,.6g}{kept}"
-        )
 
 
 _ZYGOTE = """
@@ -257,6 +179,7 @@ class Api:
     location: Location
     home: Path
     port: int
+    kind: type[Cache]
     more: dict[str, str] = field(default_factory=dict)
     pid: int = 0
 
@@ -318,8 +241,9 @@ class Api:
 
     def new_user(self, email: str) -> str:
         """Make a user; return an access token of theirs."""
+
         async def make() -> str:
-            async with open_desk(self.location, self.home, Uncounting) as desk:
+            async with open_desk(self.location, self.home, self.kind) as desk:
                 return await Somebody(desk, email).token()
 
         with ThreadPoolExecutor(1) as apart:
@@ -327,7 +251,9 @@ class Api:
 
 
 @pytest.fixture(scope="module")
-def start_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Api]]:
+def start_api(
+    tmp_path_factory: pytest.TempPathFactory, uncounting: type[Cache]
+) -> Iterator[Callable[..., Api]]:
     """Serves the API of a database in a process of its own, until the module is done."""
     started: list[Api] = []
 
@@ -335,7 +261,7 @@ def start_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         with _socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        started.append(Api(location, tmp_path_factory.mktemp("home"), port, more))
+        started.append(Api(location, tmp_path_factory.mktemp("home"), port, uncounting, more))
         started[-1].open()
         return started[-1]
 
@@ -348,9 +274,3 @@ def start_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 def _open_desk() -> Any:
     """Opens desks that hash quickly."""
     return open_desk
-
-
-@pytest.fixture
-def uncounting() -> type[Cache]:
-    """The kind of cache that counts nothing."""
-    return Uncounting

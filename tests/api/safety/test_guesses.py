@@ -61,9 +61,7 @@ async def _user(desk: Desk, email: str) -> Any:
 
 
 async def _log_in(client: AsyncClient, email: str, password: str, **more: Any) -> Any:
-    return await client.post(
-        f"{V1}/auth/login", json={"email": email, "password": password} | more
-    )
+    return await client.post(f"{V1}/auth/login", json={"email": email, "password": password} | more)
 
 
 async def test_of_many_guesses_few_are_looked_at(

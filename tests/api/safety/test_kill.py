@@ -1,4 +1,4 @@
-"""A process may be killed in the midst of writing: nothing that was answered is lost, or doubled."""
+"""A process may be killed while it writes: nothing that was answered is lost, or doubled."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ class Writer:
 
     async def _write_one(self, at: int) -> None:
         name = f"{self.number}-{at}"
-        path, body = f"{V1}/portfolios", {"name": name}
+        path, body = f"{V1}/portfolios", dict[str, Any](name=name)
         if at % 2:
             path, body = f"{V1}/api-keys", {"name": name, "scopes": ["read"]}
         headers = {"Idempotency-Key": uuid4().hex}
@@ -54,7 +54,7 @@ async def _kill_often(api: Any, writers: list[Writer], times: int) -> None:
     chosen = random.Random(7)  # noqa: S311 - moments, not secrets
     for _ in range(times):
         before = sum(len(each.told) for each in writers)
-        while sum(len(each.told) for each in writers) < before + WRITERS:
+        while sum(len(each.told) for each in writers) < before + WRITERS:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         await asyncio.sleep(chosen.random() * 0.03)
         api.kill()
