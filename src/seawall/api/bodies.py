@@ -17,6 +17,7 @@ from pydantic import (
     PlainSerializer,
     SecretStr,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import CoreSchema
 
@@ -47,6 +48,7 @@ Shown = Annotated[
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+MOST_FIELDS = 100
 _PLAIN = frozenset({"bool", "int", "float"})
 
 
@@ -91,6 +93,14 @@ class Body(BaseModel):
     """What is asked: nothing in it that is not known, and no "yes" or 1 where true is meant."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        # Each that is not known would be told of, at a cost.
+        if isinstance(given, dict) and len(given) > MOST_FIELDS:
+            raise ValueError(f"An object has {MOST_FIELDS} fields at most.")
+        return given
 
     @classmethod
     def __get_pydantic_core_schema__(

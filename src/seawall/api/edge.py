@@ -16,6 +16,7 @@ from seawall.api.metrics import REQUESTS, SECONDS
 
 MOST_BYTES = 1 << 20
 _log = logging.getLogger("seawall.access")
+_LENGTH = re.compile(rb"\d{1,9}")
 _GIVEN = re.compile(rb"[A-Za-z0-9_.-]{8,64}")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -54,7 +55,7 @@ class Edge:
             await send(message)
 
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > MOST_BYTES:
+        if not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
             await answer(request_id, _too_large())(scope, receive, send_on)
         else:
             await self._pass(scope, _Limited(receive), send_on)

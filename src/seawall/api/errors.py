@@ -80,6 +80,7 @@ _FAMILIES: tuple[tuple[type[SeawallError], int, str], ...] = (
 _TITLES = {slug: (family.__doc__ or "").partition("\n")[0] for family, _, slug in _FAMILIES}
 RETRY_SECONDS = 1
 METHOD_NOT_ALLOWED = 405
+MOST_TOLD = 100
 
 
 def problem(
@@ -151,7 +152,8 @@ async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for these
     # Without the input, which may be a password.
     wrong = [
-        {"where": ".".join(map(str, each["loc"])), "what": each["msg"]} for each in error.errors()
+        {"where": ".".join(map(str, each["loc"])), "what": each["msg"]}
+        for each in error.errors()[:MOST_TOLD]
     ]
     return problem(
         request_id_of(request), 422, "invalid", "The request is not as it has to be.", errors=wrong

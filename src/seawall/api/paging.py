@@ -79,7 +79,7 @@ def read_cursor(cursor: str) -> tuple[Any, ...]:
         found = orjson.loads(raw)
     except (ValueError, binascii.Error):
         found = None
-    if not isinstance(found, list) or not all(isinstance(each, str | int) for each in found):
+    if not isinstance(found, list) or not all(type(each) in {str, int} for each in found):
         raise wrong_cursor()
     return tuple(found)
 

@@ -4,6 +4,7 @@ What somebody asks for an address is answered alike, and as late, whether or not
 what there is to say is said by mail to whoever reads that address.
 """
 
+import unicodedata
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -41,6 +42,20 @@ def require_email(email: str) -> str:
     if not is_email(stripped):
         raise InvalidError(f"{stripped!r} is not an e-mail address.")
     return stripped
+
+
+def require_name(name: str) -> str:
+    """Return a user's name, of which there is one way to write it.
+
+    Raises:
+        InvalidError: it has characters that are not seen, or that others are written with too.
+    """
+    if not name.isprintable() or name != unicodedata.normalize("NFKC", name).strip():
+        raise InvalidError(
+            "A name has only characters that are seen, each in its plain form.",
+            hint="Write it with the keys of a keyboard.",
+        )
+    return name
 
 
 def new_name() -> str:

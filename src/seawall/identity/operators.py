@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from seawall.core.errors import ConflictError, ForbiddenError, NotFoundError
 from seawall.db.session import transaction, unbound_transaction
-from seawall.identity.accounts import new_name, require_email, send_reset
+from seawall.identity.accounts import new_name, require_email, require_name, send_reset
 from seawall.identity.desk import Desk
 from seawall.identity.leaving import Left, leave, list_left, restore_left
 from seawall.identity.login import find
@@ -57,7 +57,7 @@ async def create_user(desk: Desk, new: NewUser) -> UserRecord:
             await ensure_owner(session)
             await users.change_user(session, **values)
         else:
-            name = new.username or new_name()
+            name = require_name(new.username) if new.username else new_name()
             await users.add_user(session, id=made, username=name, **values)
         if hashed is None:
             await send_reset(desk, session, made, invite=True)

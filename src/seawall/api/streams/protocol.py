@@ -2,14 +2,14 @@
 
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from seawall.api.protocol import HurriedProtocol
 from seawall.api.streams.line import KEY, Line
 
 
-class Http(HttpToolsProtocol):
+class Http(HurriedProtocol):
     """HTTP, of which Server-Sent Events are long answers."""
 
     _line: Line | None = None

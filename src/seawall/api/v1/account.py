@@ -21,6 +21,7 @@ from seawall.api.once import Asked, once
 from seawall.api.operations import routes
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.identity import api_keys, sessions
+from seawall.identity.accounts import require_name
 from seawall.identity.schemas import Scope, UserStatus
 from seawall.identity.store import preferences, users
 from seawall.identity.store import sessions as store
@@ -195,7 +196,7 @@ async def change_profile(bound: Manager, body: ProfileChange, match: IfMatch = N
     if "username" in changes:
         if changes["username"] is None:
             raise InvalidError("A user has a name.")
-        await users.change_user(bound.session, username=changes.pop("username"))
+        await users.change_user(bound.session, username=require_name(changes.pop("username")))
     row = await preferences.change_row(bound.session, row, changes)
     return tagged(await _profile(bound.session, row))
 

@@ -26,6 +26,8 @@ from seawall.portfolios.schemas import ParsedTransactions, PortfolioRecord, Tran
 from seawall.portfolios.transactions import import_transactions
 
 router = routes("/portfolios", "transactions")
+MOST_WRONG = 100
+"""Rows that are told of: of more than these nobody mends one after the other."""
 _Amount = Annotated[str, StringConstraints(max_length=100, pattern=r"^[0-9.eE+-]+$")]
 _FILE = {
     "type": "string",
@@ -136,7 +138,7 @@ async def record(
         found = await find(bound.session, portfolio_id)
         now = bound.desk.clock()
         if isinstance(body, bytes):
-            parsed, place = parse_transactions(body, now), _line
+            parsed, place = parse_transactions(body, now, most_wrong=MOST_WRONG), _line
         else:
             parsed, place = parse_rows([_row(each) for each in body.transactions], now), _item
 
@@ -183,7 +185,7 @@ async def _import(
     if done.rejected:
         errors = [{"where": place(row.line), "what": row.reason} for row in done.rejected]
         raise InvalidError(
-            f"{len(errors)} of {done.rows_read} rows are wrong, and nothing was imported.",
+            f"{len(errors)} of {done.rows_read} rows read are wrong, and nothing was imported.",
             details={"errors": errors},
         )
     return Import(

@@ -49,8 +49,13 @@ def read_transactions(path: Path, now: datetime) -> ParsedTransactions:
     return parse_transactions(_load(path), now, what=str(path))
 
 
-def parse_transactions(data: bytes, now: datetime, what: str = "file") -> ParsedTransactions:
-    """Read the bytes of such a file, as `read_transactions`; `what` names it in errors."""
+def parse_transactions(
+    data: bytes, now: datetime, what: str = "file", most_wrong: int | None = None
+) -> ParsedTransactions:
+    """Read the bytes of such a file, as `read_transactions`; `what` names it in errors.
+
+    After `most_wrong` bad rows no more is read.
+    """
     records = _records(_decode(data, what))
     columns = _read_header(next(records, None), what)
     rows: list[ParsedRow] = []
@@ -61,6 +66,8 @@ def parse_transactions(data: bytes, now: datetime, what: str = "file") -> Parsed
             transaction = _read_row(record, columns, now, position=len(rows))
         except InvalidError as error:
             rejected.append(Rejected(line, str(error)))
+            if len(rejected) == most_wrong:
+                break
             continue
         rows.append(ParsedRow(line, transaction, _fingerprint(transaction, seen)))
     if not rows and not rejected:
