@@ -8,7 +8,7 @@ CORE := requirements/build.txt requirements/core.txt
 DEV := $(CORE) requirements/dev.txt
 BENCH := $(DEV) requirements/bench.txt
 
-.PHONY: help setup setup-dev setup-bench demo test check format bench docs docs-check lock clean
+.PHONY: help setup setup-dev setup-bench demo test soak check format bench docs docs-check lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ demo: setup ## Fill a simulated sample and print a portfolio's risk report
 test: setup-dev ## Run the tests against real PostgreSQL servers
 	@scripts/test_packages.sh
 	$(BIN)/pytest -n auto --dist worksteal
+
+soak: setup-dev ## Check what is promised of safety at full length, for hours
+	SEAWALL_TEST_SOAK=1 $(BIN)/pytest -q -p no:cacheprovider tests/api/safety tests/api/test_isolation.py
 
 check: setup-dev ## Lint, types and layers
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ nothing more would be all that it has.
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_SECONDS = 10.0
 
@@ -26,7 +26,10 @@ class HurriedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Wait for the rest, when a request has begun behind another."""
         super().data_received(data)
-        if self._limit is None and (self.cycle is None or self.cycle.response_complete):
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first.
+        is_waiting = cycle is None or cycle.response_complete
+        # A connection that has become a WebSocket has another protocol now.
+        if self._limit is None and is_waiting and self.transport.get_protocol() is self:
             self._wait()
 
     def on_headers_complete(self) -> None:
@@ -49,5 +52,5 @@ class HurriedProtocol(HttpToolsProtocol):
 
     def _hang_up(self) -> None:
         self._limit = None
-        if not self.transport.is_closing():
+        if not self.transport.is_closing() and self.transport.get_protocol() is self:
             self.transport.close()

@@ -133,7 +133,8 @@ def hurried_port(served: Any) -> Iterator[int]:
     state = uvicorn.server.ServerState()
 
     async def listen() -> asyncio.Server:
-        return await served.loop.create_server(lambda: Quick(config, state, {}), "127.0.0.1", 0)
+        loop: asyncio.AbstractEventLoop = served.loop
+        return await loop.create_server(lambda: Quick(config, state, {}), "127.0.0.1", 0)
 
     server = served.run(listen())
     yield server.sockets[0].getsockname()[1]
