@@ -28,6 +28,7 @@ MODULES = {
     "risk-one": "risk_one",
     "rls-overhead": "rls_overhead",
     "tick-to-risk": "tick_to_risk",
+    "ws-1000": "ws_1000",
 }
 """Which module measures which benchmarks, each in its function of the same name."""
 

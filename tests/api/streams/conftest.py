@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from seawall.api.app import build_app
 from seawall.cli.serve import STREAMS
 from seawall.db.bulk import record_dtype
+from seawall.db.database import Location, open_admin
 from seawall.db.series import PORTFOLIO_RISK_METRICS, ensure_chunks
 from seawall.db.session import transaction, unbound_transaction
 from seawall.identity.desk import Desk
@@ -220,6 +221,13 @@ async def take_in(engine: AsyncEngine, asset: str, start: datetime, close: float
     )
     async with unbound_transaction(engine) as session:
         await market.ingest(session, parsed, "test")
+
+
+@pytest.fixture
+async def admin(location: Location) -> AsyncIterator[AsyncEngine]:
+    """An engine as a superuser."""
+    async with open_admin(location) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -68,6 +68,12 @@ class Feed(ABC):
     ) -> Sequence[News] | None:
         """Return what is new of topics since a position, else how they are; None for too much."""
 
+    async def now(
+        self, session: AsyncSession, topics: frozenset[str], here: Position
+    ) -> Sequence[News]:
+        """Return how topics are, once the other readers' news is read."""
+        return await self.read(session, topics, Span(None, here)) or ()
+
     @abstractmethod
     def is_of(self, topic: str) -> bool:
         """Say whether a topic is told of here."""
@@ -100,7 +106,7 @@ class Feed(ABC):
                     own = await self.read(session, topics, Span(after, here))
                     reason = "" if own is not None else _TOO_MANY
                 if own is None:
-                    own = await self.read(session, topics, Span(None, here)) or ()
+                    own = await self.now(session, topics, here)
             self._tell(here, others)
             self._note(own)
             if reader.end is None:
@@ -201,6 +207,18 @@ class PriceFeed(Feed):
             tell_price(f"prices:{each.symbol}", each.symbol, prices[each.symbol].at(moment))
             for each in assets
         ]
+
+    async def now(
+        self, session: AsyncSession, topics: frozenset[str], here: Position
+    ) -> Sequence[News]:
+        """Return prices: those that others listen to are as they were told."""
+        known = [
+            News(topic, self._told[topic])
+            for topic in sorted(topics & self.watched())
+            if topic in self._told
+        ]
+        rest = topics - {each.topic for each in known}
+        return [*known, *await self.read(session, rest, Span(None, here))]
 
     def _note(self, news: Sequence[News]) -> Sequence[News]:
         """Return the prices that are not what they were: candles may have come of long ago."""

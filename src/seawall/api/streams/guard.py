@@ -33,8 +33,8 @@ async def find_end(desk: Desk, holders: Collection[Holder]) -> dict[Holder, date
         return found
     async with transaction(desk.engine, next(iter(holders)).user_id) as session:
         for each in holders:
-            if each.family_id is not None:
-                until = await session_store.lasts_until(session, each.family_id)
+            if each.session_id is not None:
+                until = await session_store.lasts_until(session, each.session_id)
             elif each.key_id is not None:
                 until = await key_store.lasts_until(session, each.key_id)
             else:
@@ -45,21 +45,17 @@ async def find_end(desk: Desk, holders: Collection[Holder]) -> dict[Holder, date
 
 
 async def hold(desk: Desk, caller: Caller, token: str) -> Holder:
-    """Return what a caller's stream hangs on: the family of their session, or their key.
+    """Return what a caller's stream hangs on: their session, or their key.
 
     Raises:
         NotAuthenticatedError: it is over by now.
     """
     if caller.session_id is not None:
-        async with transaction(desk.engine, caller.user_id) as session:
-            family = await session_store.find_family(session, caller.session_id)
-        if family is not None:
-            return Holder(caller.user_id, family_id=_plain(family))
-    else:
-        key = await api_keys.find(desk, SecretStr(token))
-        if key is not None:
-            return Holder(caller.user_id, key_id=_plain(key.id))
-    raise NotAuthenticatedError("This session is over.", hint="Log in again.")
+        return Holder(caller.user_id, session_id=caller.session_id)
+    key = await api_keys.find(desk, SecretStr(token))
+    if key is None:
+        raise NotAuthenticatedError("This key is over.", hint="Make another.")
+    return Holder(caller.user_id, key_id=_plain(key.id))
 
 
 def _plain(id_: UUID) -> UUID:

@@ -216,6 +216,7 @@ class Hub:
             lost = asyncio.Event()
             try:
                 driver.add_termination_listener(lambda _: lost.set())
+                await driver.execute("SET application_name = 'seawall streams'")
                 await driver.add_listener(CHANNEL, lambda *event: self._hear(str(event[-1])))
                 # Whatever was announced before is looked for.
                 self._look_everywhere()

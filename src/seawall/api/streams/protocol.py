@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -39,6 +40,12 @@ class WebSocket(WebSocketsSansIOProtocol):
         if self.handshake_initiated and not self.handshake_complete:
             self._line = Line(self.transport)
             cast("dict[str, Any]", self.scope)["extensions"][KEY] = self._line
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; one that was refused with an answer of HTTP is no bug of the app's."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def shutdown(self) -> None:
         """Stop: who listens is told so."""

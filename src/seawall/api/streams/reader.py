@@ -14,7 +14,7 @@ from seawall.db.positions import Position, read_position
 
 MOST_WAITING = 256
 MOST_BYTES = 1 << 18
-"""What waits for one reader: more than either, and it is cut."""
+"""What waits for one reader: when it is as much as either and more comes, the reader is cut."""
 _JOINED = "~"
 
 
@@ -47,10 +47,10 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose stream it is, and what lets them in: a family of sessions, or a key."""
+    """Whose stream it is, and what lets them in: a session, refreshed or not, or a key."""
 
     user_id: UUID
-    family_id: UUID | None = None
+    session_id: UUID | None = None
     key_id: UUID | None = None
 
 
@@ -80,10 +80,11 @@ class Reader:
         """Send something, or cut the reader when too much waits already."""
         if self.end is not None:
             return
-        self._bytes += len(message.body)
+        # Whoever has taken all is sent the next, however long it is.
         if len(self._waiting) >= MOST_WAITING or self._bytes > MOST_BYTES:
             self.finish(End.SLOW)
             return
+        self._bytes += len(message.body)
         self._waiting.append(message)
         self._some.set()
 

@@ -134,13 +134,17 @@ def _is_live() -> ColumnElement[bool]:
     return UserSession.rotated_at.is_(None) & UserSession.revoked_at.is_(None) & (last > func.now())
 
 
-async def lasts_until(session: AsyncSession, family_id: UUID) -> datetime | None:
-    """Return when a family of the bound user ends by itself; None when it has."""
+async def lasts_until(session: AsyncSession, id_: UUID) -> datetime | None:
+    """Return when a session of the bound user, or what it was refreshed by, ends by itself.
+
+    None when it has ended.
+    """
+    family = select(UserSession.family_id).where(UserSession.id == id_).scalar_subquery()
     last = func.max(func.coalesce(UserSession.refresh_expires_at, UserSession.expires_at))
     query = (
         select(last)
         .join(User, User.id == UserSession.user_id)
-        .where(UserSession.family_id == family_id, _is_live())
+        .where(UserSession.family_id == family, _is_live())
         .where(User.status == UserStatus.ACTIVE, User.deleted_at.is_(None))
     )
     found: datetime | None = await session.scalar(query)
