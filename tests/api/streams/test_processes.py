@@ -14,9 +14,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from seawall.core.keys import KeyStore
-from seawall.core.settings import Settings
+from seawall.core.settings import ApiSettings, Settings
 from seawall.core.signing import read_secret
 from seawall.db.cache import Cache
 from seawall.db.cache.connect import connect
@@ -82,7 +83,7 @@ def environment(installation: Any, tmp_path: Path) -> Any:
 @pytest.fixture
 async def desk(desk: Desk, environment: dict[str, str], tmp_path: Path) -> AsyncIterator[Desk]:
     """A desk whose tokens are good at those processes."""
-    settings = Settings(home=tmp_path / "home", api={"secret": SECRET})
+    settings = Settings(home=tmp_path / "home", api=ApiSettings(secret=SecretStr(SECRET)))
     cache = Cache(await connect(settings), "test:processes")
     assert environment
     yield replace(desk, cache=cache, vault=Vault(KeyStore(settings)), secret=read_secret(settings))
@@ -122,7 +123,7 @@ async def test_every_process_tells_and_another_goes_on_where_one_was_killed(
             "3",
         ]
         assert second.end(signal.SIGTERM) in {0, -signal.SIGTERM}
-        assert (await ada.told(again))["reason"] == "stopping"
+        assert (await ada.told(again, "closing"))["reason"] == "stopping"
     finally:
         for each in (first, second):
             if each.process.poll() is None:

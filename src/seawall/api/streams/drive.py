@@ -9,10 +9,6 @@ from seawall.api.streams.line import Line
 from seawall.api.streams.messages import Message, say
 from seawall.api.streams.reader import End, Reader
 
-HEARTBEAT = 15.0
-"""Seconds after which a silent stream says that it lives, and where it is."""
-WRITE_SECONDS = 10.0
-"""Seconds in which a reader has to take what it is sent."""
 FAREWELL_SECONDS = 2.0
 RETRY_SECONDS = (1, 6)
 """Between these, at random, readers come again, so that not all do at once."""
@@ -76,17 +72,8 @@ def _abort(line: Line | None, sending: "asyncio.Task[None]") -> None:
 
 
 async def _send(reader: Reader, send: Send) -> None:
-    while True:
-        message = await reader.take(HEARTBEAT)
-        if message is None:
-            if reader.end is not None:
-                break
-            message = say("heartbeat", reader.id)
-        try:
-            async with asyncio.timeout(WRITE_SECONDS):
-                await send(message)
-        except TimeoutError:
-            reader.finish(End.SLOW)
-            return
+    while (message := await reader.take()) is not None:
+        await send(message)
+        reader.taken()
     if reader.end not in (End.LEFT, End.DONE, None):
         await send(farewell(reader.end))

@@ -241,6 +241,8 @@ class Hub:
         """Look now and then at what nothing was announced of."""
         while True:
             await asyncio.sleep(RETRY)
+            for reader in [each for readers in self._readers.values() for each in readers]:
+                reader.look()
             now = self._desk.clock()
             # Unheard, a session may be over without a word.
             patience = LOOK_AGAIN if self._is_heard.is_set() else timedelta(seconds=2 * RETRY)

@@ -6,15 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from time import monotonic
 from uuid import UUID
 
 from seawall.api.metrics import STREAMED, STREAMS_CUT
-from seawall.api.streams.messages import Message
+from seawall.api.streams.messages import Message, say
 from seawall.db.positions import Position, read_position
 
 MOST_WAITING = 256
 MOST_BYTES = 1 << 18
 """What waits for one reader: when it is as much as either and more comes, the reader is cut."""
+HEARTBEAT = 15.0
+"""Seconds after which a silent stream says that it lives, and where it is."""
+WRITE_SECONDS = 10.0
+"""Seconds in which a reader has to take what it is sent."""
 _JOINED = "~"
 
 
@@ -70,6 +75,8 @@ class Reader:
     _waiting: deque[Message] = field(default_factory=deque)
     _bytes: int = 0
     _some: asyncio.Event = field(default_factory=asyncio.Event)
+    _busy_since: float | None = None
+    _quiet_since: float = field(default_factory=monotonic)
 
     @property
     def id(self) -> str:
@@ -101,21 +108,34 @@ class Reader:
         if self.on_end is not None:
             self.on_end(end)
 
-    async def take(self, patience: float) -> Message | None:
-        """Return what comes next, None when nothing does in so many seconds, or it is over."""
-        if not self._waiting and self.end is None:
-            self._some.clear()
-            try:
-                async with asyncio.timeout(patience):
-                    await self._some.wait()
-            except TimeoutError:
+    async def take(self) -> Message | None:
+        """Return what comes next, None once it is over; call `taken` when that has been sent."""
+        while not self._waiting:
+            if self.end is not None:
                 return None
-        if not self._waiting:
-            return None
+            self._some.clear()
+            await self._some.wait()
         message = self._waiting.popleft()
         self._bytes -= len(message.body)
-        STREAMED.inc()
+        self._busy_since = self._quiet_since = monotonic()
         return message
+
+    def taken(self) -> None:
+        """Note that the reader has taken what it was sent."""
+        self._busy_since = None
+        STREAMED.inc()
+
+    def look(self) -> None:
+        """Cut it when it does not take what it is sent; say that it lives when all is silent.
+
+        One look at all readers each second costs less than a clock for each message.
+        """
+        now = monotonic()
+        if self._busy_since is not None:
+            if now - self._busy_since > WRITE_SECONDS:
+                self.finish(End.SLOW)
+        elif not self._waiting and now - self._quiet_since > HEARTBEAT:
+            self.put(say("heartbeat", self.id))
 
 
 def read_id(written: str) -> dict[str, Position] | None:

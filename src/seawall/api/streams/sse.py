@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from seawall.api.metrics import STREAMS
-from seawall.api.streams.drive import RETRY_SECONDS, WRITE_SECONDS, drive, retry_seconds
+from seawall.api.streams.drive import FAREWELL_SECONDS, drive, retry_seconds
 from seawall.api.streams.hub import Hub
 from seawall.api.streams.line import Line, line_of
 from seawall.api.streams.messages import Message, say
@@ -20,7 +20,6 @@ _HEADERS = {
     # Proxies that buffer answers would hold events back.
     "X-Accel-Buffering": "no",
 }
-__all__ = ["MEDIA_TYPE", "RETRY_SECONDS", "EventStream"]
 
 
 class EventStream(Response):
@@ -75,7 +74,7 @@ async def _end(reader: Reader, receive: Receive, send: Send, line: Line | None) 
     if reader.end is End.LEFT:
         return
     try:
-        async with asyncio.timeout(WRITE_SECONDS / 5):
+        async with asyncio.timeout(FAREWELL_SECONDS):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     except (TimeoutError, OSError):
         if line is not None:

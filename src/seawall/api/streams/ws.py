@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from seawall.api.callers import SESSION_COOKIE
 from seawall.api.errors import slug_of
 from seawall.api.metrics import STREAMS
-from seawall.api.streams.drive import WRITE_SECONDS, drive
+from seawall.api.streams.drive import FAREWELL_SECONDS, drive
 from seawall.api.streams.guard import let_in, require_own_origin
 from seawall.api.streams.hub import Hub
 from seawall.api.streams.line import line_of
@@ -93,7 +93,7 @@ async def serve(socket: WebSocket, hub: Hub, holder: Holder) -> None:
     if end is End.LEFT:
         return
     try:
-        async with asyncio.timeout(WRITE_SECONDS / 5):
+        async with asyncio.timeout(FAREWELL_SECONDS):
             await socket.close(end.code, end.word)
     except (TimeoutError, OSError, RuntimeError, WebSocketDisconnect):
         if line is not None:
