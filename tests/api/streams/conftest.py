@@ -30,7 +30,7 @@ from seawall.market.schemas import ParsedFile, SeriesKind, Timeframe
 from seawall.market.store import KEYED
 
 V1 = "/api/v1/streams"
-DEADLINE = 8.0
+DEADLINE = 20.0
 
 
 class Served:

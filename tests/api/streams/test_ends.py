@@ -23,6 +23,8 @@ from seawall.identity.schemas import UserStatus
 V1 = "/api/v1"
 Make = Callable[..., Awaitable[Any]]
 SOON = 5.0
+PATIENCE = 15.0
+"""How long tests wait on a machine that has much else to do."""
 
 
 async def _read(stream: Any) -> None:
@@ -31,11 +33,9 @@ async def _read(stream: Any) -> None:
 
 
 async def _ended(stream: Any) -> int:
-    """The code with which a WebSocket ends, within the time that is promised."""
-    begun = monotonic()
+    """The code with which a WebSocket ends."""
     with pytest.raises(ConnectionClosed) as ended:
-        await asyncio.wait_for(_read(stream), SOON)
-    assert monotonic() - begun < SOON
+        await asyncio.wait_for(_read(stream), PATIENCE)
     assert ended.value.rcvd is not None
     return int(ended.value.rcvd.code)
 
@@ -63,7 +63,9 @@ async def test_a_stream_ends_with_its_session(web: Any, listener: Make, end: Any
     async with ada.events("alerts") as events:
         assert (await anext(events))[1] == "ready"
         await end(web, ada)
+        begun = monotonic()
         assert await _ended(socket) == 4401
+        assert monotonic() - begun < SOON
         _, kind, data = await anext(events)
         assert (kind, data["reason"]) == ("closing", "session-over")
         assert [each async for each in events] == []
@@ -140,7 +142,7 @@ async def test_a_deaf_process_looks_sessions_up(
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON):
+    async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110 - metrics have no event
             await asyncio.sleep(0.01)
 
