@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from seawall.api.app import build_app
 from seawall.core.errors import InvalidError
 from seawall.core.settings import BillingSettings
-from seawall.core.time import now
+from seawall.core.time import iso, now
 from seawall.db.database import Location
 from seawall.db.engine import WORKER_ROLE, create_engine
 from seawall.db.session import transaction
@@ -197,6 +197,23 @@ async def test_a_tier_limits_portfolios_and_the_rate(
     assert found.headers["ratelimit-limit"] == str(TIERS[Tier.PRO].requests_a_minute)
     assert [each["tier"] for each in found.json()["items"]] == [each.value for each in Tier]
     assert found.json()["items"][2]["intervals"] == ["monthly"]
+
+
+async def test_a_tier_reaches_back_so_far(paid: Web, worker: AsyncEngine, problem: Any) -> None:
+    user = (await paid.user(ADA)).id
+    client = paid.client((await paid.log_in(ADA))["access_token"])
+    path = f"{V1}/assets/999999/prices"
+
+    async def ask(who: Any, days: int) -> Any:
+        return await who.get(path, params={"since": iso(now() - timedelta(days=days))})
+
+    said = problem(await ask(client, 366), 403, "limit-reached")
+    assert said["hint"] == "The tier plus has 1095 days of history."
+    for reaches in (await ask(client, 364), await client.get(path)):
+        problem(reaches, 404, "not-found")
+    await set_tier(worker, user, "power-trader")
+    again = paid.client((await paid.log_in(ADA))["access_token"])
+    problem(await ask(again, 5_000), 404, "not-found")
 
 
 async def test_a_checkout_says_whose_it_is_and_comes_back_here(

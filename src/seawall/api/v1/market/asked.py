@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Path, Query, Request
 
 from seawall.api.bodies import Utc
+from seawall.api.depth import within_history
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.db.engine import TenantConnection
 from seawall.db.paging import LAST
@@ -34,10 +35,12 @@ class Range:
     sort: Way
 
 
-async def _read_range(since: Instant = None, until: Instant = None, sort: By = "time") -> Range:
+async def _read_range(
+    request: Request, since: Instant = None, until: Instant = None, sort: By = "time"
+) -> Range:
     if since is not None and until is not None and since > until:
         raise InvalidError("The range ends before it begins.", hint="Turn since and until round.")
-    return Range(since, until, sort)
+    return Range(within_history(request, since), until, sort)
 
 
 Ranged = Annotated[Range, Depends(_read_range)]
