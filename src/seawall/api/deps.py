@@ -10,12 +10,8 @@ from fastapi import Depends, Header, Request
 from fastapi.dependencies.models import Dependant
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-<<<<<<< HEAD
 from seawall.api.callers import Caller, identify, limit, limit_refused
-=======
-from seawall.api.callers import Caller, identify, limit
 from seawall.api.depth import TIER
->>>>>>> 85c559d (Hold how far back market data is told to the tier)
 from seawall.core.errors import ForbiddenError
 from seawall.db.engine import TenantConnection
 from seawall.db.quick import reading, writing
@@ -78,16 +74,12 @@ class Quick:
 
 async def _admit(request: Request, scope: Scope | None) -> Caller:
     desk: Desk = request.app.state.desk
-<<<<<<< HEAD
     try:
         caller = await identify(desk, request)
     except NotAuthenticatedError:
         await limit_refused(desk, request)
         raise
-=======
-    caller = await identify(desk, request)
     request.scope[TIER] = caller.tier
->>>>>>> 85c559d (Hold how far back market data is told to the tier)
     await limit(desk, request, caller)
     if scope is None and caller.session_id is None:
         raise ForbiddenError(
