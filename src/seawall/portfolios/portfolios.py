@@ -52,8 +52,9 @@ async def add_portfolio(
     require_line(new.description)
     made = await store.add_portfolio(connection, user_id, name, new.description, new.lot_method)
     if made is None:
+        taken = await store.find_taken_name(connection, user_id, name)
         raise ConflictError(
-            f"There is a portfolio named {name!r} already.", hint="Choose another name."
+            f"There is a portfolio named {taken!r} already.", hint="Choose another name."
         )
     return made
 

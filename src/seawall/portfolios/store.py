@@ -162,6 +162,17 @@ async def add_portfolio(
     return None if row is None else record_of_row(row)
 
 
+_TAKEN = """
+SELECT name FROM portfolios WHERE user_id = $1 AND lower(name) = lower($2) AND deleted_at IS NULL
+"""
+
+
+async def find_taken_name(connection: TenantConnection, user_id: UUID, name: str) -> str:
+    """Return a portfolio's name as it is written; the one asked for when it is no longer there."""
+    found = await connection.fetchval(_TAKEN, user_id, name)
+    return name if found is None else str(found)
+
+
 async def find_portfolio(session: AsyncSession, name: str) -> PortfolioRecord | None:
     """Return the living portfolio of this name, whatever its case."""
     row = await session.scalar(
