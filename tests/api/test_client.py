@@ -83,7 +83,7 @@ async def test_a_key_is_enough_and_errors_are_seawall_s(web: Any, address: str) 
             client.get_portfolio(uuid4())
         assert absent.value.details["type"] == "/problems/not-found"
         client.create_portfolio(name="Main")
-        with pytest.raises(ConflictError, match="'MAIN' already"):
+        with pytest.raises(ConflictError, match="'Main' already"):
             client.create_portfolio(name="MAIN")
         with pytest.raises(InvalidError) as wrong:
             client.create_portfolio(name="")
