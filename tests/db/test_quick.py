@@ -5,7 +5,7 @@ from contextlib import suppress
 from uuid import UUID, uuid4
 
 import pytest
-from asyncpg import ReadOnlySQLTransactionError
+from asyncpg import DataError, ReadOnlySQLTransactionError
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -38,6 +38,36 @@ async def test_a_read_sees_its_user_s_rows_alone(engine: AsyncEngine) -> None:
             assert await NAMES.row(connection, color="#none") is None
     async with reading(engine, uuid4()) as connection:
         assert await NAMES.rows(connection, color=portfolio.color) == []
+
+
+async def test_a_read_alone_is_bound_for_itself(engine: AsyncEngine) -> None:
+    one = create_engine(engine.url.render_as_string(hide_password=False), connections=1)
+    owners = [uuid4() for _ in range(3)]
+    for number, user in enumerate(owners):
+        async with transaction(one, user) as session:
+            await users.add_user(session, id=user, username=f"user-{number}")
+            for name in "ba"[:number]:
+                await create_portfolio(session, user, f"{name}{number}")
+    asked = Statement(
+        select(Portfolio.name, Portfolio.user_id)
+        .where(Portfolio.color == bindparam("color"))
+        .order_by(Portfolio.name)
+    )
+    # More often than a prepared statement is planned anew.
+    for _ in range(8):
+        for user, expected in zip(owners, ([], ["b1"], ["a2", "b2"]), strict=True):
+            rows = await asked.alone(one, user, color="#3B82F6")
+            assert [row["name"] for row in rows] == expected
+            assert {row["user_id"] for row in rows} <= {user}
+        assert await asked.alone(one, uuid4(), color="#3B82F6") == []
+    async with one.connect() as plain:
+        raw = (await plain.get_raw_connection()).driver_connection
+        assert raw is not None
+        assert not await raw.fetchval("SELECT current_setting('app.user_id', true)")
+    with pytest.raises(DataError):
+        await asked.alone(one, uuid4(), color=7)
+    assert await asked.alone(one, owners[1], color="#3B82F6")
+    await one.dispose()
 
 
 async def test_a_read_writes_nothing(engine: AsyncEngine) -> None:

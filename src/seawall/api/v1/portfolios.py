@@ -15,8 +15,9 @@ from seawall.api.deps import (
     IfNoneMatch,
     Manager,
     QuickManager,
-    QuickReader,
     Reader,
+    TheDesk,
+    TheReader,
 )
 from seawall.api.once import Asked, once
 from seawall.api.operations import routes
@@ -152,9 +153,11 @@ async def create(
 
 
 @router.get("/{portfolio_id}", operation_id="getPortfolio", response_model=Portfolio)
-async def get(quick: QuickReader, portfolio_id: UUID, known: IfNoneMatch = None) -> Response:
+async def get(
+    desk: TheDesk, caller: TheReader, portfolio_id: UUID, known: IfNoneMatch = None
+) -> Response:
     """Tell of a portfolio."""
-    found = await browse.read_portfolio(quick.connection, portfolio_id)
+    found = await browse.read_portfolio(desk.engine, caller.user_id, portfolio_id)
     if found is None:
         raise absent()
     return tagged(Portfolio.model_validate(found), known, Choices.model_validate(found))

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, bindparam, func, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.db.engine import TenantConnection
 from seawall.db.paging import Span, page
@@ -52,13 +52,11 @@ _LIVING_PORTFOLIO = Statement(
 
 
 async def read_portfolio(
-    connection: TenantConnection, portfolio_id: UUID
+    engine: AsyncEngine, user_id: UUID, portfolio_id: UUID
 ) -> PortfolioRecord | None:
-    """Return a portfolio as `find_portfolio` does, in a short read."""
-    row = await _LIVING_PORTFOLIO.row(connection, portfolio_id=portfolio_id)
-    if row is None:
-        return None
-    return record_of_row(row)
+    """Return a user's portfolio as `find_portfolio` does, in a transaction of its own."""
+    rows = await _LIVING_PORTFOLIO.alone(engine, user_id, portfolio_id=portfolio_id)
+    return record_of_row(rows[0]) if rows else None
 
 
 PORTFOLIOS_BY: dict[str, tuple[Any, ...]] = {
