@@ -4,13 +4,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 
 Cli = Callable[..., Any]
 SECRET = "0123456789abcdef" * 2
@@ -89,6 +93,54 @@ def test_it_serves_until_it_is_told_to_stop(cli: Cli, proxy: str, *, is_ours: bo
             server.send_signal(signal.SIGTERM)
             _, errors = server.communicate(timeout=30)
     assert b"Traceback" not in errors
+
+
+def test_several_processes_tell_what_all_have_done(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert cli("user", "create", "ada@example.com", "--invite").code == 0
+    monkeypatch.setenv("SEAWALL_CACHE__URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "seawall.cli.app", "serve", "--port", str(port)]
+    command += ["--workers", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            until = monotonic() + 90
+            while not _answers(address):
+                assert server.poll() is None, server.communicate()
+                assert monotonic() < until
+                sleep(0.2)
+            asked, each = 0, [0.0]
+            while len(each) < 2 or not all(each):
+                # At once, so that one process alone is too busy to take them all.
+                assert monotonic() < until
+                with ThreadPoolExecutor(8) as pool:
+                    list(pool.map(httpx.get, [f"{address}/readyz"] * 16))
+                asked += 16
+                files = sorted(tmp_path.glob("seawall-metrics-*/counter_*.db"))
+                each = [
+                    _asked_for_readiness(MultiProcessCollector.merge([str(file)])) for file in files
+                ]
+            assert sum(each) == asked
+            for _ in range(6):
+                written = httpx.get(f"{address}/metrics").text
+                assert _asked_for_readiness(text_string_to_metric_families(written)) == asked
+                assert "seawall_request_seconds_bucket" in written
+        finally:
+            server.send_signal(signal.SIGTERM)
+            _, errors = server.communicate(timeout=30)
+    assert b"Traceback" not in errors
+    assert not list(tmp_path.glob("seawall-metrics-*"))
+
+
+def _asked_for_readiness(families: Iterable[Metric]) -> float:
+    samples = [sample for family in families for sample in family.samples]
+    of_it = [each for each in samples if each.labels.get("operation") == "readyz"]
+    return sum(each.value for each in of_it if each.name == "seawall_requests_total")
 
 
 def _answers(address: str) -> bool:

@@ -1,9 +1,12 @@
 """`seawall serve`: the API over HTTP, for this machine alone unless it is made safe for others."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -80,7 +83,8 @@ def serve(
     if check:
         return
     _prepare(settings)
-    _run(_Binding(host, port, workers, grace, certificate, key, proxies))
+    with _counted_together(workers):
+        _run(_Binding(host, port, workers, grace, certificate, key, proxies))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,17 @@ class _Binding:
     certificate: Path | None
     key: Path | None
     proxies: list[str]
+
+
+@contextmanager
+def _counted_together(workers: int) -> Iterator[None]:
+    """Give several processes one folder to count in, so that each can tell what all have done."""
+    if workers == 1:
+        yield
+        return
+    with TemporaryDirectory(prefix="seawall-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
 
 
 def _run(binding: _Binding) -> None:
