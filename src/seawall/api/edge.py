@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from seawall.api.deprecation import announced
 from seawall.api.errors import TooLargeError, answer, problem
 from seawall.api.metrics import REQUESTS, SECONDS
+from seawall.core.asking import REQUEST_ID
 
 MOST_BYTES = 1 << 20
 _log = logging.getLogger("seawall.access")
@@ -45,6 +46,7 @@ class Edge:
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if _GIVEN.fullmatch(given) else uuid4().hex
         scope["request_id"] = request_id
+        REQUEST_ID.set(request_id)
         start, status = perf_counter(), 500
 
         async def send_on(message: Message) -> None:

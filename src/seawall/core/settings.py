@@ -42,6 +42,11 @@ class DatabaseSettings(BaseModel):
         description="Whether new series use TimescaleDB where the server has it; `seawall db"
         " convert` moves those that do not yet.",
     )
+    slow_ms: Annotated[int, Field(ge=0)] = Field(
+        default=500,
+        description="From how many milliseconds on a statement is logged as slow, without its"
+        " values; 0 logs none.",
+    )
 
 
 class EncryptionSettings(BaseModel):

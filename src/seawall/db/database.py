@@ -129,7 +129,7 @@ async def open_database(
         ConflictError: it belongs to a newer Seawall.
     """
     location = await make_ready(settings)
-    engine = create_engine(location.url)
+    engine = create_engine(location.url, slow_ms=settings.database.slow_ms)
     try:
         if not location.is_embedded:
             await _require_current(engine)
@@ -157,7 +157,8 @@ async def open_worker(settings: Settings) -> AsyncIterator[AsyncEngine]:
     Raises:
         ForbiddenError: the login may not act as the worker's role.
     """
-    engine = create_engine(locate(settings).admin_url, role=WORKER_ROLE)
+    admin_url, slow_ms = locate(settings).admin_url, settings.database.slow_ms
+    engine = create_engine(admin_url, role=WORKER_ROLE, slow_ms=slow_ms)
     try:
         await _require_role(engine)
         yield engine

@@ -1,5 +1,6 @@
 """Connections: an asyncpg engine that acts as the application's role, never as the owner."""
 
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from seawall.core.errors import InvalidError
+from seawall.db import slow
 
 APP_ROLE = "seawall_app"
 OWNER_ROLE = "seawall_owner"
@@ -65,6 +67,8 @@ class TenantConnection(Connection):
     """
 
     bound_user: UUID | None = None
+    slow_seconds: float | None = None
+    """From when on a statement is logged as slow."""
 
     async def execute(
         self,
@@ -80,6 +84,26 @@ class TenantConnection(Connection):
             query = f"{query} SET LOCAL app.user_id = '{self.bound_user}'"
             self.bound_user = None
         return await super().execute(query, *args, timeout=timeout)
+
+    async def fetch(self, query: str, *args: object, **options: Any) -> Any:
+        """Return the rows of a statement, which is logged when it is slow."""
+        started = perf_counter()
+        try:
+            return await super().fetch(query, *args, **options)
+        finally:
+            self._note(query, perf_counter() - started)
+
+    async def fetchrow(self, query: str, *args: object, **options: Any) -> Any:
+        """Return the first row of a statement, which is logged when it is slow."""
+        started = perf_counter()
+        try:
+            return await super().fetchrow(query, *args, **options)
+        finally:
+            self._note(query, perf_counter() - started)
+
+    def _note(self, query: str, seconds: float) -> None:
+        if self.slow_seconds is not None and seconds >= self.slow_seconds:
+            slow.note(query, seconds)
 
 
 def _to_json(value: Any) -> str:
@@ -98,6 +122,7 @@ def create_engine(
     role: str | None = APP_ROLE,
     pooled: bool = True,
     connections: int = CONNECTIONS,
+    slow_ms: int = 0,
 ) -> AsyncEngine:
     """Open an engine whose every connection takes the given role."""
     settings = {"application_name": "seawall", "timezone": "UTC", "jit": "off"}
@@ -107,7 +132,7 @@ def create_engine(
     # again a moment later, which costs the server a process and the caller more than the query.
     kept = {"pool_size": connections, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
     options: dict[str, Any] = kept if pooled else {"poolclass": NullPool}
-    return create_async_engine(
+    engine = create_async_engine(
         parse_url(url),
         connect_args={
             "server_settings": settings,
@@ -119,3 +144,5 @@ def create_engine(
         hide_parameters=True,  # They may be secret, and errors are printed.
         **options,
     )
+    slow.note_slow(engine, slow_ms)
+    return engine

@@ -126,4 +126,5 @@ class Statement:
     async def row(self, connection: TenantConnection, **values: Any) -> Record | None:
         """Return the first row; None when there is none."""
         text, names = self._written
-        return await connection.fetchrow(text, *(values[name] for name in names))
+        found: Record | None = await connection.fetchrow(text, *(values[name] for name in names))
+        return found
