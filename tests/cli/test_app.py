@@ -55,6 +55,7 @@ CALLS: dict[str, tuple[tuple[str, ...], int]] = {
     "keys status": ((), 0),
     "keys rotate": ((), 0),
     "doctor": ((), 0),
+    "logs": ((), 0),
     "user create": (("ada@example.com", "--invite"), 0),
     "user list": ((), 0),
     "user suspend": (("nobody@example.com",), 3),

@@ -41,6 +41,7 @@ from seawall.api.v1 import (
 from seawall.core.settings import load_settings
 from seawall.db.cache import follow, open_cache
 from seawall.db.database import open_database
+from seawall.db.journal import journal
 from seawall.db.watch import watching
 from seawall.identity.desk import Desk, open_desk
 
@@ -121,6 +122,7 @@ async def _open(app: FastAPI) -> AsyncIterator[None]:
     async with (
         open_database(settings) as engine,
         open_cache(settings, engine) as cache,
+        journal(engine, "server"),
         follow(cache, engine),
         watching(engine) as watch,
     ):

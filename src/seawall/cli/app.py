@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from seawall import __version__
-from seawall.cli import audit, db, keys, market, ops, outbox, portfolio, risk, serve, user, worker
+from seawall.cli import (
+    audit,
+    db,
+    keys,
+    logs,
+    market,
+    ops,
+    outbox,
+    portfolio,
+    risk,
+    serve,
+    user,
+    worker,
+)
 from seawall.cli.exits import BUG, INTERRUPTED, UNREAD, exit_code
 from seawall.cli.output import print_error
 from seawall.cli.session import use_demo_database
@@ -34,6 +47,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(worker.app, name="worker")
 app.add_typer(user.app, name="user")
 app.command("outbox")(outbox.outbox)
+app.command("logs")(logs.logs)
 app.command("serve")(serve.serve)
 app.command("demo")(ops.demo)
 app.command("doctor")(ops.doctor)

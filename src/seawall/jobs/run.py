@@ -19,6 +19,7 @@ from seawall.core.errors import SeawallError, UnavailableError
 from seawall.core.settings import Settings
 from seawall.db import database
 from seawall.db.faults import translated
+from seawall.db.journal import journal
 from seawall.db.session import unbound_transaction
 from seawall.jobs import schema, store
 from seawall.jobs.app import Post, Say, build_app, keep_account
@@ -106,7 +107,8 @@ async def _post(settings: Settings, say: Say) -> AsyncIterator[Post]:
     location = await database.make_ready(settings)
     async with database.open_worker(settings) as engine:
         await _require_schema(engine)
-        yield Post(engine, location.admin_url, settings, say)
+        async with journal(engine, "worker"):
+            yield Post(engine, location.admin_url, settings, say)
 
 
 async def _require_schema(engine: AsyncEngine) -> None:
