@@ -23,7 +23,7 @@ class Word(Body):
     password: SecretStr = Field(max_length=1024, examples=["correct horse battery staple"])
 
 
-class Proof(Word):
+class FullProof(Word):
     """The password, and a code where the second factor is on."""
 
     code: Annotated[str, StringConstraints(max_length=64)] | None = Field(
@@ -62,7 +62,7 @@ async def export(desk: TheDesk, request: Request, caller: ThePerson, body: Word)
 
 @router.post("/deletion", operation_id="deleteAccount")
 async def delete_account(
-    desk: TheDesk, request: Request, response: Response, caller: ThePerson, body: Proof
+    desk: TheDesk, request: Request, response: Response, caller: ThePerson, body: FullProof
 ) -> Left:
     """Delete the account: everything ends at once, and is removed for good after 30 days."""
     user = await find_person(desk, caller.user_id)

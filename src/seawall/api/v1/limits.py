@@ -29,8 +29,8 @@ from seawall.risk.limits.schemas import (
     Checked,
     LimitName,
     Limits,
+    LimitUnit,
     Subject,
-    Unit,
     Use,
 )
 
@@ -89,7 +89,7 @@ class LimitChanges(bodies.Body):
 
 
 def _read(name: LimitName, value: str | float | None) -> Amount | None:
-    if value is None or RULES[name].unit is not Unit.USD:
+    if value is None or RULES[name].unit is not LimitUnit.USD:
         # A number of JSON is one already.
         return value if not isinstance(value, str) else None
     return parse_setting(f"{name}={value}")[1]
@@ -192,7 +192,7 @@ class LimitUse(Told):
 
     name: LimitName
     title: str
-    unit: Unit
+    unit: LimitUnit
     portfolio_id: UUID | None
     account_id: UUID | None
     allowed: str | int | float

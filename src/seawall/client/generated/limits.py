@@ -14,9 +14,9 @@ LimitName = str
 
 LimitState = str
 
-Severity = str
+LimitUnit = str
 
-SeawallRiskLimitsSchemasUnit = str
+Severity = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class LimitUse:
 
     name: LimitName
     title: str
-    unit: SeawallRiskLimitsSchemasUnit
+    unit: LimitUnit
     portfolio_id: UUID | None
     account_id: UUID | None
     allowed: str | int | float

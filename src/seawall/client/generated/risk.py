@@ -182,7 +182,7 @@ class TargetWeight:
     kept: bool
 
 
-SeawallQuantMetricsMetricUnit = str
+Unit = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +251,7 @@ class Metric:
 
     slug: str
     name: str
-    unit: SeawallQuantMetricsMetricUnit
+    unit: Unit
     direction: Direction
     formula: str
     source: str

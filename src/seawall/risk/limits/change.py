@@ -10,7 +10,7 @@ from seawall.core.errors import ConflictError, InvalidError
 from seawall.core.money import parse_amount
 from seawall.db.locks import lock_chain
 from seawall.risk.limits import store
-from seawall.risk.limits.schemas import RULES, Amount, LimitName, Limits, Scope, Subject, Unit
+from seawall.risk.limits.schemas import RULES, Amount, LimitName, Limits, LimitUnit, Scope, Subject
 
 _AT_MOST_ONE = frozenset(RULES) - {LimitName.MAX_VOLATILITY}
 
@@ -45,21 +45,21 @@ def parse_setting(text: str) -> tuple[LimitName, Amount]:
 def _parse_amount(name: LimitName, text: str) -> Amount:
     unit = RULES[name].unit
     share = text.endswith("%")
-    if share and unit is not Unit.FRACTION:
+    if share and unit is not LimitUnit.FRACTION:
         raise InvalidError(f"{name} is not a share, so {text!r} makes no sense.")
     amount = parse_amount(text.removesuffix("%"), name)
     if amount < 0:
         raise InvalidError(f"{name} of {text} is negative.")
     match unit:
-        case Unit.USD:
+        case LimitUnit.USD:
             return amount
-        case Unit.COUNT:
+        case LimitUnit.COUNT:
             if amount != amount.to_integral_value() or amount >= 2**31:
                 raise InvalidError(f"{name} of {text} is not a whole number below {2**31}.")
             return int(amount)
         case _:
             value = float(amount / 100 if share else amount)
-    if unit is Unit.FRACTION and name in _AT_MOST_ONE and value > 1:
+    if unit is LimitUnit.FRACTION and name in _AT_MOST_ONE and value > 1:
         raise InvalidError(
             f"{name} of {text} is more than everything.", hint="Write 20 % as 20% or 0.2."
         )

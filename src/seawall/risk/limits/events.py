@@ -19,8 +19,8 @@ from seawall.risk.limits.schemas import (
     Event,
     LimitName,
     Limits,
+    LimitUnit,
     Severity,
-    Unit,
     Use,
     severity_of,
 )
@@ -123,13 +123,13 @@ def shown(name: LimitName, value: Amount | None) -> str:
     if value is None:
         return "-"
     match RULES[name].unit:
-        case Unit.USD:
+        case LimitUnit.USD:
             return f"{value:,.2f} USD"
-        case Unit.FRACTION:
+        case LimitUnit.FRACTION:
             return f"{value:.2%}"
-        case Unit.MULTIPLE:
+        case LimitUnit.MULTIPLE:
             return f"{value:.2f}x"
-        case Unit.COUNT:
+        case LimitUnit.COUNT:
             return f"{value:,}"
 
 

@@ -19,7 +19,7 @@ class Scope(StrEnum):
     USER = "user"
 
 
-class Unit(StrEnum):
+class LimitUnit(StrEnum):
     """What a limit counts."""
 
     USD = "USD"
@@ -55,7 +55,7 @@ class Rule:
     """What a limit is called, what it counts, and for what it can be set."""
 
     title: str
-    unit: Unit
+    unit: LimitUnit
     scopes: frozenset[Scope]
 
 
@@ -63,16 +63,16 @@ _ALL = frozenset(Scope)
 _VALUED = frozenset({Scope.PORTFOLIO, Scope.USER})
 
 RULES: Mapping[LimitName, Rule] = {
-    LimitName.MAX_POSITION_VALUE: Rule("Largest position", Unit.USD, _ALL),
-    LimitName.MAX_WEIGHT: Rule("Largest weight", Unit.FRACTION, _VALUED),
-    LimitName.MAX_DAILY_LOSS: Rule("Loss of the day", Unit.USD, _ALL),
-    LimitName.MAX_DRAWDOWN: Rule("Drawdown", Unit.FRACTION, _ALL),
-    LimitName.MAX_VAR_95: Rule("Value at risk 95 %", Unit.FRACTION, _ALL),
-    LimitName.MAX_EXPECTED_SHORTFALL: Rule("Expected shortfall 95 %", Unit.FRACTION, _ALL),
-    LimitName.MAX_VOLATILITY: Rule("Volatility, annualised", Unit.FRACTION, _VALUED),
-    LimitName.MAX_LEVERAGE: Rule("Leverage", Unit.MULTIPLE, frozenset({Scope.ACCOUNT})),
+    LimitName.MAX_POSITION_VALUE: Rule("Largest position", LimitUnit.USD, _ALL),
+    LimitName.MAX_WEIGHT: Rule("Largest weight", LimitUnit.FRACTION, _VALUED),
+    LimitName.MAX_DAILY_LOSS: Rule("Loss of the day", LimitUnit.USD, _ALL),
+    LimitName.MAX_DRAWDOWN: Rule("Drawdown", LimitUnit.FRACTION, _ALL),
+    LimitName.MAX_VAR_95: Rule("Value at risk 95 %", LimitUnit.FRACTION, _ALL),
+    LimitName.MAX_EXPECTED_SHORTFALL: Rule("Expected shortfall 95 %", LimitUnit.FRACTION, _ALL),
+    LimitName.MAX_VOLATILITY: Rule("Volatility, annualised", LimitUnit.FRACTION, _VALUED),
+    LimitName.MAX_LEVERAGE: Rule("Leverage", LimitUnit.MULTIPLE, frozenset({Scope.ACCOUNT})),
     LimitName.MAX_ORDERS_PER_HOUR: Rule(
-        "Orders within an hour", Unit.COUNT, frozenset({Scope.ACCOUNT, Scope.USER})
+        "Orders within an hour", LimitUnit.COUNT, frozenset({Scope.ACCOUNT, Scope.USER})
     ),
 }
 
