@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from seawall.client import Client
+from seawall.client.generated.transactions import NewTransaction
 from seawall.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 
 T = TypeVar("T")
@@ -53,14 +54,22 @@ async def test_a_user_s_whole_way(web: Any, address: str) -> None:
         tried = client.import_transactions(made.id, CSV, dry_run=True)
         assert (tried.inserted, tried.dry_run) == (2, True)
         assert client.import_transactions(made.id, CSV).inserted == 2
-        page = client.list_transactions(made.id, type="buy", total=True)
+        more = NewTransaction(
+            time=datetime(2024, 1, 3, tzinfo=UTC),
+            type="buy",
+            asset="ETH",
+            quantity="0.1",
+            price_usd="2000.5",
+        )
+        assert client.import_transactions(made.id, transactions=[more]).inserted == 1
+        page = client.list_transactions(made.id, type="buy", asset="BTC", total=True)
         (bought,) = page.items
         assert (bought.price_usd, bought.quantity) == (Decimal("40000.10"), Decimal("0.01"))
         assert page.total == 1
         every = list(client.every(client.list_transactions, made.id, limit=1))
-        assert [each.asset for each in every] == ["BTC", "USD"]
+        assert [each.asset for each in every] == ["ETH", "BTC", "USD"]
         since = datetime(2024, 1, 2, tzinfo=UTC)
-        assert len(client.list_transactions(made.id, since=since).items) == 1
+        assert len(client.list_transactions(made.id, since=since).items) == 2
         assert client.get_portfolio(made.id).name == "Main"
         assert client.etag is not None
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from types import TracebackType
@@ -243,19 +243,25 @@ def read_problem(response: httpx.Response) -> SeawallError:
 
 def plain(value: Any) -> Any:
     """Write a value as JSON and queries have it: times in UTC, money as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        # What is left at its default is left out.
+        given = {each.name: (getattr(value, each.name), each.default) for each in fields(value)}
+        value = {name: each for name, (each, default) in given.items() if each != default}
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items() if each is not OMITTED}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(each) for each in value]
     if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise InvalidError(f"{value} has no time zone.", hint="Use datetime(…, tzinfo=UTC).")
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
+        return _plain_time(value)
     if isinstance(value, bool | int | float | str) or value is None:
         return value
-    return str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _plain_time(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise InvalidError(f"{value} has no time zone.", hint="Use datetime(…, tzinfo=UTC).")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 Accept = Literal["text/csv", "application/vnd.apache.arrow.stream"]
