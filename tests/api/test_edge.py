@@ -221,3 +221,19 @@ async def test_what_is_only_nearly_right_is_refused(web: Web, problem: Any) -> N
     portfolio = (await client.post("/api/v1/portfolios", json={"name": "Main"})).json()["id"]
     found = await client.get(f"/api/v1/portfolios/{portfolio}/performance?as_of=0.5")
     problem(found, 422, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("host", "other", "is_same"),
+    [
+        ("2001:db8:0:1::5", "2001:db8:0:1:ffff::9", True),
+        ("2001:db8:0:1::5", "2001:db8:0:2::5", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("unknown", "unknown", True),
+    ],
+)
+def test_addresses_of_one_network_count_together(host: str, other: str, *, is_same: bool) -> None:
+    assert (callers.whole_network(host) == callers.whole_network(other)) == is_same

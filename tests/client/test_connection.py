@@ -9,7 +9,7 @@ import pytest
 from seawall.client import Client
 from seawall.client import connection as under
 from seawall.client.client import read_events
-from seawall.core.errors import InvalidError, UnavailableError
+from seawall.core.errors import ForbiddenError, InvalidError, UnavailableError
 
 PAGE: dict[str, Any] = {"items": [], "next_cursor": None, "total": None}
 DOWN = httpx.Response(503, headers={"Retry-After": "0"}, json={"detail": "Down."})
@@ -32,7 +32,7 @@ def client_of(*answers: httpx.Response | Exception) -> tuple[Client, list[httpx.
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under, "_pause", lambda _: 0.0)
+    monkeypatch.setattr("seawall.client.connection.time.sleep", lambda _: None)
 
 
 def test_a_read_is_asked_again_while_the_server_is_away() -> None:
@@ -153,3 +153,32 @@ def test_a_stream_that_is_lost_goes_on_after_its_last_event() -> None:
     with pytest.raises(Exception, match=r"Over\."):
         follow()
     assert asked == [None, "1", "2"]
+
+
+def test_a_token_is_kept_while_the_server_is_away_and_not_sent_twice() -> None:
+    refused: list[httpx.Response | Exception] = [
+        httpx.ReadError("lost"),
+        httpx.Response(503),
+        httpx.Response(401),
+    ]
+    client, asked = client_of(*refused, httpx.Response(200, json=PAGE))
+    client._key = None
+    client.keep_tokens(
+        {"access_token": "a", "refresh_token": "r", "expires_at": "2020-01-01T00:00:00Z"}
+    )
+    for sent in (1, 2):
+        with pytest.raises(UnavailableError):
+            client.list_portfolios()
+        assert len(asked) == sent
+        assert client._tokens is not None
+    with pytest.raises(ForbiddenError):
+        client.list_portfolios()
+    assert client._tokens is None
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_what_changes_without_a_key_is_sent_once(method: str) -> None:
+    client, asked = client_of(httpx.ReadError("lost"))
+    with pytest.raises(UnavailableError):
+        client.raw(under.Request(method, "/api/v1/profile"))
+    assert len(asked) == 1

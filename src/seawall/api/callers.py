@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv6Address
 from operator import itemgetter
 from typing import Literal
 from uuid import UUID
@@ -193,4 +194,13 @@ async def _count(desk: Desk, request: Request, who: str, most: int) -> None:
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
+    return whole_network(request.client.host if request.client else "unknown")
+
+
+def whole_network(host: str) -> str:
+    """Return what an address is counted by: of IPv6 the network of which one has every address."""
+    try:
+        found = IPv6Address(host)
+    except ValueError:
+        return host
+    return str(found.ipv4_mapped or found.packed[:8].hex())

@@ -14,6 +14,8 @@ from seawall.core.errors import SeawallError, UnavailableError
 from seawall.core.settings import ApiSettings
 from seawall.db.watch import Watch
 
+# A transaction that was being committed when it was ended may have been.
+_ASK_AGAIN = "What was to be changed may have been: ask again with the same Idempotency-Key."
 _WITHOUT_DATABASE = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -120,9 +122,9 @@ class _Timed:
 
 def _too_long(seconds: float) -> UnavailableError:
     return UnavailableError(
-        f"This took longer than {seconds:g} seconds, and was undone.", hint="Ask for less at once."
+        f"This took longer than {seconds:g} seconds, and was ended.", hint=_ASK_AGAIN
     )
 
 
 def _away() -> UnavailableError:
-    return UnavailableError("The database does not answer.", hint="Try again.")
+    return UnavailableError("The database does not answer.", hint=_ASK_AGAIN)

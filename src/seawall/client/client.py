@@ -7,13 +7,15 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from seawall.client.connection import Request
+from seawall.client.connection import Request, pause
 from seawall.client.generated import Operations
 from seawall.core.errors import UnavailableError
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 _STREAM = "/api/v1/streams/events"
+STREAM_RETRIES = 8
+"""How often in a row a stream is opened without a word from it: for about two minutes."""
 
 
 class Page(Protocol[T_co]):
@@ -79,10 +81,11 @@ class Client(Operations):
                     for event in read_events(answer.iter_lines()):
                         failures, after = 0, event.id or after
                         yield event
-            except httpx.TransportError as error:
-                failures += 1
-                if failures > self._retries:
+            except (httpx.TransportError, UnavailableError) as error:
+                if failures >= STREAM_RETRIES:
                     raise UnavailableError(f"The stream was lost: {error}.") from None
+            failures += 1
+            pause(failures)
 
 
 def read_events(lines: Iterator[str]) -> Iterator[Event]:

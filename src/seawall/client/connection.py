@@ -41,8 +41,10 @@ _FAMILIES: Mapping[int, type[SeawallError]] = {
     429: UnavailableError,
 }
 _AGAIN = frozenset({429, 503})
-_SAFE = frozenset({"GET", "PATCH", "DELETE"})
-_LONGEST_WAIT = 60.0
+_UNKNOWN = 401
+_LONGEST_WAIT = 60
+_SILENCE = 45.0
+"""Seconds without a sign of life, of which a stream has one every 15, after which it is lost."""
 _EARLY = timedelta(seconds=30)
 _REFRESH = "/api/v1/auth/refresh"
 
@@ -152,7 +154,7 @@ class Connection:
                     raise UnavailableError(
                         f"{self._http.base_url} does not answer: {error}."
                     ) from None
-                time.sleep(_pause(self._retries - left))
+                pause(self._retries - left)
                 continue
             if response.is_success:
                 self.etag = response.headers.get("etag")
@@ -160,10 +162,12 @@ class Connection:
             if not left or response.status_code not in _AGAIN or not _may_repeat(request, headers):
                 raise read_problem(response)
             given = response.headers.get("retry-after", "")
-            wait = float(given) if given.isdigit() else _pause(self._retries - left)
-            if wait > _LONGEST_WAIT:
+            if not given.isdigit():
+                pause(self._retries - left)
+            elif int(given) > _LONGEST_WAIT:
                 raise read_problem(response)
-            time.sleep(wait)
+            else:
+                time.sleep(int(given))
         raise AssertionError("the last attempt either answers or raises")
 
     def _once(self, request: Request, headers: Mapping[str, str]) -> httpx.Response:
@@ -193,9 +197,14 @@ class Connection:
 
     def _renew(self, tokens: Tokens) -> None:
         given = {"refresh_token": tokens.refresh.get_secret_value()}
-        response = self._http.post(_REFRESH, json=given)
+        try:
+            response = self._http.post(_REFRESH, json=given)
+        except httpx.TransportError as error:
+            # Not sent again: a token that comes twice is taken for stolen.
+            raise UnavailableError(f"{self._http.base_url} does not answer: {error}.") from None
         if not response.is_success:
-            self._tokens = None
+            if response.status_code == _UNKNOWN:
+                self._tokens = None
             raise read_problem(response)
         self.keep_tokens(response.json())
 
@@ -213,7 +222,10 @@ class Connection:
         headers = {**self.authorization(), "Accept": "text/event-stream"}
         if after is not None:
             headers["Last-Event-ID"] = after
-        with self._http.stream("GET", path, params=query, headers=headers, timeout=None) as answer:
+        timeout = httpx.Timeout(_SILENCE)
+        with self._http.stream(
+            "GET", path, params=query, headers=headers, timeout=timeout
+        ) as answer:
             if not answer.is_success:
                 answer.read()
                 raise read_problem(answer)
@@ -221,11 +233,12 @@ class Connection:
 
 
 def _may_repeat(request: Request, headers: Mapping[str, str]) -> bool:
-    return request.method in _SAFE or "Idempotency-Key" in headers
+    return request.method == "GET" or "Idempotency-Key" in headers
 
 
-def _pause(attempt: int) -> float:
-    return float(0.2 * 2**attempt)
+def pause(attempt: int) -> None:
+    """Wait before another attempt, longer each time, but never over half a minute."""
+    time.sleep(min(0.2 * 2**attempt, 30.0))
 
 
 def read_problem(response: httpx.Response) -> SeawallError:

@@ -235,7 +235,8 @@ class UserFeed(Feed):
     def __init__(self, engine: AsyncEngine, user_id: UUID) -> None:
         super().__init__()
         self._engine = engine
-        self._user_id = user_id
+        self.user_id = user_id
+        self.joining = 0
 
     def is_of(self, topic: str) -> bool:
         """Say whether it is of the user."""
@@ -243,7 +244,7 @@ class UserFeed(Feed):
 
     def open(self) -> AbstractAsyncContextManager[AsyncSession]:
         """Open a transaction that sees the user's rows alone."""
-        return transaction(self._engine, self._user_id)
+        return transaction(self._engine, self.user_id)
 
     async def read(
         self, session: AsyncSession, topics: frozenset[str], span: Span

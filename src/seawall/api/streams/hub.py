@@ -99,7 +99,12 @@ class Hub:
             await self._prices.join(reader, prices, positions.get("p"))
         if own:
             feed = self._users.setdefault(user_id, UserFeed(self._desk.engine, user_id))
-            await feed.join(reader, own, positions.get("u"))
+            feed.joining += 1
+            try:
+                await feed.join(reader, own, positions.get("u"))
+            finally:
+                feed.joining -= 1
+                self._forget_unread(feed)
 
     def unsubscribe(self, reader: Reader, topics: frozenset[Topic]) -> None:
         """Let a reader no longer listen to topics."""
@@ -125,8 +130,12 @@ class Hub:
         feed = self._users.get(reader.holder.user_id)
         if feed is not None:
             feed.leave(reader, topics)
-            if not feed.readers:
-                del self._users[reader.holder.user_id]
+            self._forget_unread(feed)
+
+    def _forget_unread(self, feed: UserFeed) -> None:
+        # Who is about to join waits for the database, and is to join a feed that is still fed.
+        if not feed.readers and not feed.joining and self._users.get(feed.user_id) is feed:
+            del self._users[feed.user_id]
 
     def _do(self, what: "Iterable[asyncio.Task[None]]") -> None:
         for task in what:

@@ -24,7 +24,7 @@ $$
 LIST_SUBSCRIBERS = """
 CREATE FUNCTION list_subscribers() RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
-AS $$SELECT DISTINCT user_id FROM subscriptions WHERE status NOT IN ('canceled', 'inactive')$$
+AS $$SELECT DISTINCT user_id FROM subscriptions$$
 """
 
 
