@@ -18,6 +18,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from seawall.api.app import build_app
+from seawall.api.callers import A_KEY_OF_A_USER
 from seawall.core.errors import InvalidError
 from seawall.core.settings import BillingSettings
 from seawall.core.time import iso, now
@@ -194,7 +195,8 @@ async def test_a_tier_limits_portfolios_and_the_rate(
     assert more.headers["ratelimit-limit"] == str(TIERS[Tier.PRO].requests_a_minute)
     key = await again.post(f"{V1}/api-keys", json={"name": "bot", "scopes": ["read"]})
     found = await paid.client(key.json()["key"]).get(f"{V1}/tiers")
-    assert found.headers["ratelimit-limit"] == str(TIERS[Tier.PRO].requests_a_minute)
+    share = int(TIERS[Tier.PRO].requests_a_minute * A_KEY_OF_A_USER)
+    assert found.headers["ratelimit-limit"] == str(share)
     assert [each["tier"] for each in found.json()["items"]] == [each.value for each in Tier]
     assert found.json()["items"][2]["intervals"] == ["monthly"]
 

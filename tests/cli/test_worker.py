@@ -75,5 +75,5 @@ def test_what_imports_queued_is_done_once(cli: Cli, prices: Path, transactions: 
 def test_nothing_measured_is_not_found(cli: Cli) -> None:
     outcome = cli("risk", "assets", "ETH", "--json")
     assert outcome.code == 3
-    assert "seawall worker run --once" in outcome.document["error"]["hint"]
+    assert "let a worker measure" in outcome.document["error"]["hint"]
     assert cli("risk", "assets", "--window", "31").code == 4

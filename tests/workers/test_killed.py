@@ -52,7 +52,7 @@ Ready = Callable[[], Awaitable[object]]
 # What is put in by the clock or by chance differs between two runs; nothing else may.
 _ROWS = """
     SELECT portfolio_id, window_days, confidence, benchmark,
-        to_jsonb(r) - '{id,known_at,created_at,ingested_at}'::text[]
+        to_jsonb(r) - '{id,known_at,created_at,ingested_at,changed_in}'::text[]
     FROM portfolio_risk_metrics r WHERE time = :as_of ORDER BY 1, 2, 3, 4
 """
 _SNAPSHOTS = """

@@ -76,9 +76,16 @@ class Watch:
         """Note that the database answers."""
         if self.is_down:
             # Connections of before may be dead, and none of them says so before it is used.
-            await self._engine.dispose(close=False)
+            await self._replace()
             self.is_down = False
             logger.warning("The database answers again.")
+
+    async def _replace(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._engine.dispose()
+        except Exception:  # noqa: BLE001 - one that cannot be closed is left to itself
+            await self._engine.dispose(close=False)
 
     def is_away(self, error: BaseException) -> None:
         """Note that it does not, and tell those who wait for it."""

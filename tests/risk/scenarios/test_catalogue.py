@@ -48,7 +48,7 @@ def test_a_close_is_known_at_the_midnight_that_ends_its_day() -> None:
 def test_an_unknown_event_is_not_found() -> None:
     with pytest.raises(NotFoundError, match="There is no scenario 'mtgox'") as caught:
         get_event("mtgox")
-    assert "--list" in caught.value.hint
+    assert "luna-2022-05" in caught.value.hint
 
 
 def test_slugs_are_single_and_in_order_of_time() -> None:

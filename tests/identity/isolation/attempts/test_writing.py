@@ -63,7 +63,8 @@ async def inserts_below_anothers_row(it: Attack) -> None:
 @_kind
 async def inserts_what_it_selects(it: Attack) -> None:
     columns = ", ".join(it.table.columns)
-    await it.changes_none(
+    await it.touches_none(
+        "INSERT",
         f"INSERT INTO {it.table.name} ({columns}) SELECT {columns} FROM {it.table.name}"
         f" WHERE {it.table.owner} = $1",
         it.victim.id,
@@ -197,7 +198,8 @@ async def copies_in(it: Attack) -> None:
             it.table.name, source=_nothing(), columns=[it.table.owner], format="csv"
         )
     except PostgresError as error:
-        await it.accept(error, frozenset({"0A000"}))
+        refused = frozenset() if "INSERT" in it.table.rights else DENIED
+        await it.accept(error, frozenset({"0A000"}) | refused)
     else:
         it.leak(f"copied into {it.table.name}")
 
