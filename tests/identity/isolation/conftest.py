@@ -121,6 +121,7 @@ async def _shape(admin: AsyncEngine, table: Table) -> Shape:
         SELECT has_any_column_privilege('seawall_app', $1, 'UPDATE') AS "UPDATE",
             has_column_privilege('seawall_app', $1, $2, 'UPDATE') AS "GIVE",
             has_table_privilege('seawall_app', $1, 'DELETE') AS "DELETE",
+            has_any_column_privilege('seawall_app', $1, 'INSERT') AS "INSERT",
             (SELECT name FROM unnest($3::text[]) AS name
                 ORDER BY has_column_privilege('seawall_app', $1, name, 'UPDATE') DESC LIMIT 1)
     """
@@ -131,7 +132,7 @@ async def _shape(admin: AsyncEngine, table: Table) -> Shape:
         key=[each.name for each in table.primary_key],
         columns=[each.name for each in columns],
         parents=list(_parents(table)),
-        rights=frozenset(right for right in ("UPDATE", "GIVE", "DELETE") if found[right]),
+        rights=frozenset(right for right in ("INSERT", "UPDATE", "GIVE", "DELETE") if found[right]),
         settable=found["name"],
     )
 
