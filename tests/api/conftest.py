@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from seawall.api.app import build_app
 from seawall.core.keys import KeyStore
-from seawall.core.settings import Settings
+from seawall.core.settings import ApiSettings, Settings
 from seawall.core.signing import read_secret
 from seawall.core.time import from_micros
 from seawall.db.cache import Cache
@@ -42,7 +42,11 @@ COUNTED_AT = datetime(2024, 5, 6, 12, tzinfo=UTC)
 @pytest.fixture
 async def desk(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Desk]:
     """A desk that hashes quickly, and whose counts do not run into the next window."""
-    settings = Settings(home=tmp_path / "home")
+    settings = Settings(
+        home=tmp_path / "home",
+        # Kernels that are compiled for the first time take long on a busy machine.
+        api=ApiSettings(request_seconds=300.0),
+    )
     cache = Cache(await connect(settings), f"test:{uuid4().hex}", clock=lambda: COUNTED_AT)
     yield Desk(
         engine,
