@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seawall.library import METRICS as METRICS
-    from seawall.library import Risk as Risk
-    from seawall.library import returns as returns
+    from seawall.notebook import METRICS as METRICS
+    from seawall.notebook import Risk as Risk
+    from seawall.notebook import returns as returns
 
 __version__ = "0.1.0"
 # Imported when they are asked for: the command line starts without them.
 _FOUND_IN = {
-    "METRICS": "seawall.library",
-    "Risk": "seawall.library",
-    "returns": "seawall.library",
+    "METRICS": "seawall.notebook",
+    "Risk": "seawall.notebook",
+    "returns": "seawall.notebook",
 }
 
 

@@ -116,7 +116,7 @@ async def _by_cookie(desk: Desk, request: Request) -> Caller | None:
         given = request.headers.get(CSRF_HEADER, "").encode(errors="replace")
         if not hmac.compare_digest(given, csrf_token(desk, token).encode()):
             raise ForbiddenError(
-                "The CSRF token is missing, or not this session's.",
+                "The CSRF token is missing, or not the session's.",
                 hint=f"Send it in the header {CSRF_HEADER}; GET /api/v1/auth/csrf tells it.",
             )
     return Caller(live.user_id, "cookie", _ALL, live.id, live.tier)

@@ -10,8 +10,8 @@ from typing import Any
 
 class _Risk(ModuleType):
     def __call__(self, returns: Any, **options: Any) -> Any:
-        """Measure all of some returns; see `seawall.library.risk`."""
-        from seawall.library import risk  # noqa: PLC0415 - the package itself stays light
+        """Measure all of some returns; see `seawall.notebook.risk`."""
+        from seawall.notebook import risk  # noqa: PLC0415 - the package itself stays light
 
         return risk(returns, **options)
 

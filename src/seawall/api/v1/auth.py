@@ -157,7 +157,7 @@ async def get_csrf_token(desk: TheDesk, request: Request, caller: ThePerson) -> 
 
 @router.post("/logout", status_code=204, operation_id="logOut")
 async def log_out(bound: Person, request: Request, response: Response) -> None:
-    """End this session."""
+    """End the session that asks."""
     assert bound.caller.session_id is not None  # noqa: S101 - a person has one
     family = await store.find_family(bound.session, bound.caller.session_id)
     if family is None:

@@ -148,7 +148,7 @@ class AuthOperations(Connection):
         return self.send(request, TypeAdapter(BrowserSession))
 
     def log_out(self) -> None:
-        """End this session."""
+        """End the session that asks."""
         request = Request("POST", "/api/v1/auth/logout")
         self.raw(request)
 

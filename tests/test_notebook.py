@@ -11,7 +11,7 @@ import pytest
 
 import seawall as sw
 from seawall.core.errors import InvalidError, NotFoundError
-from seawall.library import risk
+from seawall.notebook import risk
 from seawall.quant.metrics.measure_all import measure_all
 from seawall.quant.metrics.metric import Input
 from seawall.quant.metrics.registry import REGISTRY
