@@ -15,7 +15,7 @@ def logs(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Show the newest warnings and errors of servers and workers, the newest last."""
+    """Show what servers and workers last warned of."""
     found = run(_logs(level, limit))
     if as_json:
         print_json({"logs": found})
