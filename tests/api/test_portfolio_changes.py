@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from httpx import AsyncClient
+from httpx import AsyncClient, Response
 
 from seawall.db.session import transaction
 from seawall.portfolios import store
@@ -123,6 +123,38 @@ async def test_what_is_deleted_is_found_no_more(web: Web, ada: AsyncClient, prob
     chosen = (await ada.get(f"{V1}/portfolios?total=true&{ids}")).json()
     assert ([each["name"] for each in chosen["items"]], chosen["total"]) == (["Third"], 1)
     assert other != third
+
+
+async def test_what_was_made_once_is_not_made_again_under_its_key(
+    ada: AsyncClient, problem: Any
+) -> None:
+    named = {"Idempotency-Key": "portfolio-1"}
+    first = await ada.post(f"{V1}/portfolios", json={"name": "Main"}, headers=named)
+
+    async def again(name: str) -> Response:
+        return await ada.post(f"{V1}/portfolios", json={"name": name}, headers=named)
+
+    # The name is taken, by what the key has made.
+    told = await again("Main")
+    assert (told.status_code, told.content) == (201, first.content)
+    problem(await again("Other"), 409, "conflict")
+    problem(await again(" "), 409, "conflict")
+    # The name is free again, so it is made once more, and undone when the key is seen.
+    path = f"{V1}/portfolios/{first.json()['id']}"
+    tag = (await ada.get(path)).headers["etag"]
+    await ada.patch(path, json={"name": "Renamed"}, headers={"If-Match": tag})
+    told = await again("Main")
+    assert (told.status_code, told.content) == (201, first.content)
+    assert told.headers["idempotency-replayed"] == "true"
+    listed = (await ada.get(f"{V1}/portfolios")).json()["items"]
+    assert [each["name"] for each in listed] == ["Renamed"]
+    # What was refused leaves its key free.
+    free = {"Idempotency-Key": "portfolio-2"}
+    problem(
+        await ada.post(f"{V1}/portfolios", json={"name": "renamed"}, headers=free), 409, "conflict"
+    )
+    made = await ada.post(f"{V1}/portfolios", json={"name": "New"}, headers=free)
+    assert made.status_code == 201
 
 
 async def test_a_list_is_recorded_as_a_file_is(ada: AsyncClient, problem: Any) -> None:

@@ -8,17 +8,19 @@ import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
+from asyncpg import IntegrityConstraintViolationError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Request, Response
 
 from seawall.api.bodies import Told
 from seawall.api.deps import Bound, Quick
-from seawall.core.errors import ConflictError
+from seawall.core.errors import ConflictError, SeawallError
+from seawall.db.quick import restart
 from seawall.identity.store import idempotency
+from seawall.identity.store.idempotency import Answered
 
 _NONCE = 12
 
@@ -43,19 +45,67 @@ async def once(
     if asked.key is None:
         return _respond(asked, _written(await work()), status)
     digest = await _digest(asked.request)
+    if isinstance(bound, Quick):
+        return await _noted_last(bound, asked, _Work(work, status, digest))
     connection, user = await bound.driver(), bound.caller.user_id
     before = await idempotency.claim(connection, user, asked.key, digest)
     if before is not None:
-        if before.request_hash != digest:
-            raise ConflictError(
-                "Another request had this Idempotency-Key.", hint="Use a new key for each request."
-            )
-        content = _kept(bound, before.response, asked.key)
-        return _respond(asked, content, before.status_code, {"Idempotency-Replayed": "true"})
+        return _again(bound, asked, before, digest)
     content = _written(await work())
-    kept = orjson.dumps(_seal(bound, content, asked.key)) if asked.secret else content
-    await idempotency.answer(connection, user, asked.key, status, kept)
+    await idempotency.answer(connection, user, asked.key, status, _to_keep(bound, asked, content))
     return _respond(asked, content, status)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to happen once, the status of its answer, and what asked for it, as a hash."""
+
+    do: Callable[[], Awaitable[Told]]
+    status: int
+    digest: bytes
+
+
+async def _noted_last(quick: Quick, asked: Asked, work: _Work) -> Response:
+    """Do what is short before looking whether it had happened, which is rare; then undo it.
+
+    That is one statement where a claim and its answer are two.
+    """
+    assert asked.key is not None  # noqa: S101 - `once` has seen to it
+    connection, user = quick.connection, quick.caller.user_id
+    try:
+        content = _written(await work.do())
+    except (SeawallError, IntegrityConstraintViolationError):
+        # What happened before may be why it cannot happen again.
+        await restart(connection, user)
+        before = await idempotency.find(connection, user, asked.key)
+        if before is None:
+            raise
+        return _again(quick, asked, before, work.digest)
+    kept = Answered(work.digest, work.status, _to_keep(quick, asked, content))
+    if await idempotency.keep(connection, user, asked.key, kept):
+        return _respond(asked, content, work.status)
+    await restart(connection, user)
+    before = await idempotency.find(connection, user, asked.key)
+    if before is None:
+        raise ConflictError("This Idempotency-Key ran out just now.", hint="Send it again.")
+    return _again(quick, asked, before, work.digest)
+
+
+def _again(bound: Bound | Quick, asked: Asked, before: Answered, digest: bytes) -> Response:
+    assert asked.key is not None  # noqa: S101 - `once` has seen to it
+    if before.request_hash != digest:
+        raise ConflictError(
+            "Another request had this Idempotency-Key.", hint="Use a new key for each request."
+        )
+    content = _kept(bound, before.response, asked.key)
+    return _respond(asked, content, before.status_code, {"Idempotency-Replayed": "true"})
+
+
+def _to_keep(bound: Bound | Quick, asked: Asked, content: bytes) -> bytes:
+    if not asked.secret:
+        return content
+    assert asked.key is not None  # noqa: S101 - `once` has seen to it
+    return orjson.dumps(_seal(bound, content, asked.key))
 
 
 def _written(told: Told) -> bytes:
@@ -87,7 +137,8 @@ def _seal(bound: Bound | Quick, content: bytes, key: str) -> dict[str, str]:
     return {"sealed": base64.b64encode(sealed).decode()}
 
 
-def _kept(bound: Bound | Quick, kept: Any, key: str) -> bytes:
+def _kept(bound: Bound | Quick, response: bytes, key: str) -> bytes:
+    kept = orjson.loads(response)
     if not (isinstance(kept, dict) and kept.keys() == {"sealed"}):
         return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     sealed = base64.b64decode(kept["sealed"])

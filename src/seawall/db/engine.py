@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from seawall.core.errors import InvalidError
 from seawall.db import slow
+from seawall.db.pool import FairPool
 
 APP_ROLE = "seawall_app"
 OWNER_ROLE = "seawall_owner"
@@ -130,7 +131,12 @@ def create_engine(
         settings["role"] = role
     # Without overflow: those connections would be closed as soon as they are free, and opened
     # again a moment later, which costs the server a process and the caller more than the query.
-    kept = {"pool_size": connections, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
+    kept = {
+        "poolclass": FairPool,
+        "pool_size": connections,
+        "max_overflow": 0,
+        "pool_timeout": POOL_SECONDS,
+    }
     options: dict[str, Any] = kept if pooled else {"poolclass": NullPool}
     engine = create_async_engine(
         parse_url(url),

@@ -40,6 +40,13 @@ def writing(engine: AsyncEngine, user_id: UUID) -> AbstractAsyncContextManager[T
     return _transaction(engine, user_id, "BEGIN;")
 
 
+async def restart(connection: TenantConnection, user_id: UUID) -> None:
+    """Undo what a transaction has done, and begin another in its place."""
+    await connection.execute("ROLLBACK;")
+    connection.bound_user = user_id
+    await connection.execute("BEGIN;")
+
+
 @asynccontextmanager
 async def _transaction(
     engine: AsyncEngine, user_id: UUID, begin: str

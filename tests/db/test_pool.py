@@ -1,0 +1,81 @@
+"""Whoever waits for a connection gets one in turn, and none is lost on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from seawall.db.database import Location
+from seawall.db.engine import create_engine
+
+TWO = 2
+
+
+@pytest.fixture
+async def pair(location: Location, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
+    """An engine with two connections."""
+    monkeypatch.setattr("seawall.db.engine.POOL_SECONDS", 0.3)
+    made = create_engine(location.url, connections=TWO)
+    yield made
+    await made.dispose()
+
+
+async def test_those_who_wait_are_served_in_the_order_in_which_they_came(pair: AsyncEngine) -> None:
+    async with pair.connect() as first, pair.connect() as second:
+        await first.execute(text("SELECT 1"))
+        await second.execute(text("SELECT 1"))
+    turns: list[int] = []
+
+    async def ask() -> None:
+        # As soon as one has been served it asks again, before those who were told wake up.
+        for turn in range(5):
+            async with pair.connect() as connection:
+                turns.append(turn)
+                await connection.execute(text("SELECT 1"))
+
+    await asyncio.gather(*(ask() for _ in range(8)))
+    assert turns == sorted(turns)
+
+
+async def test_who_waits_too_long_is_refused_and_leaves_the_line(pair: AsyncEngine) -> None:
+    async with pair.connect(), pair.connect():
+        with pytest.raises(PoolTimeoutError):
+            async with pair.connect():
+                pass
+    async with pair.connect(), pair.connect() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_what_is_handed_to_one_who_has_left_goes_to_the_next(pair: AsyncEngine) -> None:
+    first = await pair.connect()
+    second = await pair.connect()
+
+    async def take() -> int:
+        async with pair.connect() as connection:
+            found: int = await connection.scalar(text("SELECT 1"))
+            return found
+
+    gone, waiting = asyncio.create_task(take()), asyncio.create_task(take())
+    await asyncio.sleep(0.01)
+    await first.close()  # It is handed over now, and whoever had waited for it is told to stop.
+    gone.cancel()
+    assert await waiting == 1
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    await second.close()
+    assert pair.pool.checkedin() == TWO  # type: ignore[attr-defined]
+
+
+async def test_who_leaves_the_line_is_passed_over(pair: AsyncEngine) -> None:
+    async with pair.connect() as first, pair.connect():
+        gone = asyncio.create_task(pair.connect().start())
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        await first.close()
+        async with pair.connect() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1
