@@ -28,7 +28,8 @@ class Line:
     def narrow(self) -> None:
         """Let the system buffer little."""
         found = self._transport.get_extra_info("socket")
-        if found is not None:
+        # Whoever asked may have hung up before the answer begins.
+        if found is not None and not self._transport.is_closing():
             found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
     def stop(self) -> bool:
