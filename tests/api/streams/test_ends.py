@@ -5,7 +5,7 @@ import socket as sockets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -231,7 +231,7 @@ def test_who_hung_up_before_the_answer_is_no_bug(new_loop: Any) -> None:
         ours, theirs = sockets.socketpair()
         with theirs:
             _, protocol = await asyncio.open_connection(sock=ours)
-            line = Line(protocol.transport)
+            line = Line(cast(asyncio.Transport, protocol.transport))
             line.narrow()
             asked = ours.getsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF)
             assert asked in {KERNEL_BYTES, 2 * KERNEL_BYTES}, "Linux doubles it"
