@@ -6,15 +6,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 from uuid import uuid4
 
+import psycopg
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from seawall.core.errors import SeawallError
 from seawall.db import database, migrate
 from seawall.db.database import Location
 from seawall.db.engine import create_engine
@@ -24,12 +26,17 @@ from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 
 ROOT = "SEAWALL_TEST_ROOT"
+OWNER = "owner.lock"
+"""In the folder of a run: locked for as long as the run lives."""
 BIN_DIR = "SEAWALL_TEST_BIN_DIR"
 """Runs the whole suite on the PostgreSQL of this folder, one with TimescaleDB for example."""
 TEMPLATE = "seawall_template"
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 - the folder in it has a name of its own
 """Where files are in memory: a database is some 700 of them, copied there in a thirtieth of the
 time that a disk takes. What the suite keeps at its peak has to fit in."""
+PREFIX = "seawall-tests-"
+OWNED = pytest.StashKey[TextIO]()
+Maintenance = Callable[[str], object]
 CopyFilled = Callable[[Location, str, Callable[[Location], Coroutine[None, None, None]]], None]
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -38,16 +45,20 @@ FAST = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+    # A copy and a drop each write and look through all that is buffered.
+    "shared_buffers": "128MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # There are a thousand databases, none of which lives long enough to be worth it.
+    "autovacuum": "off",
     # Its workers hold on to databases, and one that is held can be neither copied nor dropped.
     "timescaledb.max_background_workers": "0",
 }
 
 
-def _server() -> Server:
+def _server(root: Path) -> Server:
     chosen = os.environ.get(BIN_DIR)
-    return Server(
-        Path(os.environ[ROOT]) / "home", bin_dir=Path(chosen) if chosen else None, settings=FAST
-    )
+    return Server(root / "home", bin_dir=Path(chosen) if chosen else None, settings=FAST)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,10 +67,27 @@ def pytest_configure(config: pytest.Config) -> None:
         if not name.startswith("SEAWALL_TEST_"):
             del os.environ[name]
     if not hasattr(config, "workerinput"):
-        root = Path(tempfile.mkdtemp(prefix="seawall-tests-", dir=_fast_folder()))
+        # Workers and the programs that tests start need not compile the same files each.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        _clear_what_the_dead_left(_fast_folder() or Path(tempfile.gettempdir()))
+        root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_fast_folder()))
         # As root the server runs as another user, who has to get in.
         root.chmod(0o755)
         os.environ[ROOT] = str(root)
+        # Locked before it has the name by which others look for it.
+        config.stash[OWNED] = (root / "new.lock").open("w")
+        fcntl.flock(config.stash[OWNED], fcntl.LOCK_EX)
+        (root / "new.lock").rename(root / OWNER)
+
+
+def _clear_what_the_dead_left(parent: Path) -> None:
+    """Stop servers of runs that were killed: nobody holds the lock of their folders any more."""
+    for owned in parent.glob(f"{PREFIX}*/{OWNER}"):
+        with suppress(OSError), owned.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(SeawallError):
+                _server(owned.parent).stop()
+            shutil.rmtree(owned.parent, ignore_errors=True)
 
 
 def _fast_folder() -> Path | None:
@@ -72,7 +100,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the server and remove its folder, once all workers are done."""
     if hasattr(config, "workerinput"):
         return
-    _server().stop()
+    _server(Path(os.environ[ROOT])).stop()
     shutil.rmtree(os.environ[ROOT], ignore_errors=True)
 
 
@@ -80,7 +108,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def access() -> Access:
     """A running server, shared by all workers, with a migrated template database."""
     with _once_in_this_run(TEMPLATE) as first:
-        found = _server().ensure()
+        found = _server(Path(os.environ[ROOT])).ensure()
         if first:
             asyncio.run(database.prepare(_location(found, TEMPLATE)))
     return found
@@ -107,58 +135,58 @@ def _location(access: Access, name: str) -> Location:
     )
 
 
-async def _command(url: str, statement: str) -> None:
-    engine = create_engine(url, role=None, pooled=False)
-    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        await connection.execute(text(statement))
-    await engine.dispose()
+@pytest.fixture(scope="session")
+def maintenance(access: Access) -> Iterator[Maintenance]:
+    """The worker's one connection that makes and drops databases: opening one for each is slow."""
+    with psycopg.connect(access.url("postgres", as_admin=True), autocommit=True) as connection:
+        yield connection.execute
 
 
 @contextmanager
-def _new_location(access: Access) -> Iterator[Location]:
+def _new_location(access: Access, maintenance: Maintenance) -> Iterator[Location]:
     """The place of a database that is not there yet, and is dropped afterwards."""
     found = _location(access, f"test_{uuid4().hex}")
     yield found
-    drop = f"DROP DATABASE IF EXISTS {found.name} WITH (FORCE)"
-    asyncio.run(_command(found.maintenance_url, drop))
+    maintenance(f"DROP DATABASE IF EXISTS {found.name} WITH (FORCE)")
 
 
-def _migrate_by_copy(location: Location, template: str = TEMPLATE) -> None:
+def _migrate_by_copy(
+    location: Location, maintenance: Maintenance, template: str = TEMPLATE
+) -> None:
     # Through the log, as by default, it takes several times as long on a server without fsync.
-    copy = f"CREATE DATABASE {location.name} TEMPLATE {template} STRATEGY file_copy"
-    asyncio.run(_command(location.maintenance_url, copy))
+    maintenance(f"CREATE DATABASE {location.name} TEMPLATE {template} STRATEGY file_copy")
 
 
 @pytest.fixture
-def empty_location(access: Access) -> Iterator[Location]:
+def empty_location(access: Access, maintenance: Maintenance) -> Iterator[Location]:
     """The place of a database that is not there yet."""
-    with _new_location(access) as found:
+    with _new_location(access, maintenance) as found:
         yield found
 
 
 @pytest.fixture
-def location(empty_location: Location) -> Location:
+def location(empty_location: Location, maintenance: Maintenance) -> Location:
     """A migrated database of the test's own."""
-    _migrate_by_copy(empty_location)
+    _migrate_by_copy(empty_location, maintenance)
     return empty_location
 
 
 @pytest.fixture(scope="module")
-def empty_module_location(access: Access) -> Iterator[Location]:
+def empty_module_location(access: Access, maintenance: Maintenance) -> Iterator[Location]:
     """The place of a database that is not there yet, for the tests of one module."""
-    with _new_location(access) as found:
+    with _new_location(access, maintenance) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def module_location(empty_module_location: Location) -> Location:
+def module_location(empty_module_location: Location, maintenance: Maintenance) -> Location:
     """A migrated database that the tests of one module share, and only read."""
-    _migrate_by_copy(empty_module_location)
+    _migrate_by_copy(empty_module_location, maintenance)
     return empty_module_location
 
 
 @pytest.fixture(scope="session")
-def copy_filled(access: Access) -> CopyFilled:
+def copy_filled(access: Access, maintenance: Maintenance) -> CopyFilled:
     """Make a database a copy of one that is filled once in the whole run, by name."""
 
     def copy(
@@ -167,9 +195,9 @@ def copy_filled(access: Access) -> CopyFilled:
         with _once_in_this_run(name) as first:
             if first:
                 filled = _location(access, name)
-                _migrate_by_copy(filled)
+                _migrate_by_copy(filled, maintenance)
                 asyncio.run(fill(filled))
-        _migrate_by_copy(location, name)
+        _migrate_by_copy(location, maintenance, name)
 
     return copy
 

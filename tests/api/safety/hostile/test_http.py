@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import struct
 import time
 import zlib
 from typing import Any
@@ -23,9 +24,25 @@ def _sized(body: bytes, *headers: bytes) -> bytes:
 
 
 def _bomb(megabytes: int) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    packed = [packer.compress(b" " * MUCH) for _ in range(megabytes)]
-    return b"".join([*packed, packer.flush()])
+    spaces, check = b" " * MUCH, 0
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    # Every block says the same, so one is packed.
+    block = packer.compress(spaces) + packer.flush(zlib.Z_FULL_FLUSH)
+    for _ in range(megabytes):
+        check = zlib.crc32(spaces, check)
+    sums = struct.pack("<LL", check, megabytes * MUCH)
+    return gzip.compress(b"")[:10] + block * megabytes + packer.flush() + sums
+
+
+def _bombs() -> dict[str, bytes]:
+    """Make what takes long to make, and is not wanted by who only lists the tests."""
+    return {
+        "a gzip bomb": _sized(_bomb(500), b"Content-Encoding: gzip"),
+        "a gzip of gzips": _sized(gzip.compress(_bomb(50)), b"Content-Encoding: gzip, gzip"),
+        "a deflate bomb": _sized(
+            zlib.compress(b" " * (64 * MUCH), 9), b"Content-Encoding: deflate"
+        ),
+    }
 
 
 _MULTIPART = b"Content-Type: multipart/form-data; boundary=b"
@@ -91,9 +108,6 @@ REQUESTS: dict[str, bytes] = {
         b"Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", start=GET, body=b""
     ),
     "a token that is no ASCII": _lines(b"Authorization: Bearer \xff\xfe", start=GET, body=b""),
-    "a gzip bomb": _sized(_bomb(500), b"Content-Encoding: gzip"),
-    "a gzip of gzips": _sized(gzip.compress(_bomb(50)), b"Content-Encoding: gzip, gzip"),
-    "a deflate bomb": _sized(zlib.compress(b" " * (64 * MUCH), 9), b"Content-Encoding: deflate"),
     "deep arrays": _sized(b"[" * 500_000),
     "deep objects": _sized(b'{"a":' * 100_000),
     "deep and closed": _sized(b"[" * 200_000 + b"]" * 200_000),
@@ -142,7 +156,7 @@ def _answer(port: int, sent: bytes) -> bytes:
 
 
 def test_the_server_says_no_or_hangs_up(served: Any, ask: Any, toll: Any, figures: Any) -> None:
-    for name, sent in REQUESTS.items():
+    for name, sent in (REQUESTS | _bombs()).items():
         start = time.monotonic()
         with toll.of(name):
             received = _answer(served.port, sent)
