@@ -20,6 +20,7 @@ from seawall.db.session import transaction, unbound_transaction
 from seawall.identity import letters, two_factor
 from seawall.identity.accounts import find_token, no_link, prove
 from seawall.identity.attempts import account_of, count_guess
+from seawall.identity.billing import states
 from seawall.identity.desk import Desk
 from seawall.identity.errors import NotAuthenticatedError, SecondFactorNeededError
 from seawall.identity.mail import post
@@ -60,12 +61,6 @@ async def delete_account(
         )
     await prove(desk, user, password)
     async with transaction(desk.engine, user.id) as session:
-        running = await billing.find_running(session)
-        if desk.settings.billing.enabled and running and not running.cancel_at_period_end:
-            raise ConflictError(
-                "A subscription runs, and would go on to be paid for.",
-                hint="Cancel it first, at POST /api/v1/billing/portal.",
-            )
         if user.two_factor_enabled:
             if not code:
                 raise SecondFactorNeededError("A code of your second factor is needed too.")
@@ -79,7 +74,16 @@ async def leave(desk: Desk, session: AsyncSession, user: UserRecord, client: Cli
 
     Raises:
         NotFoundError: it is deleted already.
+        ConflictError: a subscription would go on to be paid for, also one that gives no tier.
     """
+    if desk.settings.billing.enabled:
+        paid = states.going_on(await billing.read_held(session))
+        if paid:
+            raise ConflictError(
+                f"{', '.join(paid)} would go on to be paid for.",
+                hint="Cancel first, at POST /api/v1/billing/portal; what is not shown there only"
+                " whoever runs this installation can cancel, at Stripe.",
+            )
     await tokens.void_tokens(session, *Purpose)
     await api_keys.revoke_all(session)
     await log_out_everywhere(session, client)

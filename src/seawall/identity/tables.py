@@ -384,7 +384,8 @@ class BillingEvent(Base):
     """What Stripe told of a subscription, once, and what came of it.
 
     `facts` is what it says of the subscription, and nothing else of the event. The application may
-    add an event; a worker applies it.
+    add an event; a worker applies it, if `proof` shows that it was kept by whoever has the secret
+    of the webhook.
     """
 
     __tablename__ = "billing_events"
@@ -392,11 +393,17 @@ class BillingEvent(Base):
         CheckConstraint("length(id) BETWEEN 1 AND 255", name="id"),
         CheckConstraint("length(type) BETWEEN 1 AND 100", name="type"),
         CheckConstraint("(applied_at IS NULL) = (outcome IS NULL)", name="applied"),
+        Index(
+            "idx_billing_events_customer_deleted",
+            text("(facts ->> 'customer')"),
+            postgresql_where=text("type = 'customer.deleted'"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     type: Mapped[str]
     facts: Mapped[dict[str, Any]]
+    proof: Mapped[bytes]
     created_at: Mapped[CreatedAt] = mapped_column(index=True)
     applied_at: Mapped[datetime | None]
     outcome: Mapped[str | None]

@@ -1,6 +1,7 @@
 """Whatever the order in which Stripe's events come, and however often, they end in the same."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 
 from seawall.core.errors import InvalidError
 from seawall.identity.billing import states
-from seawall.identity.billing.facts import Fact, News, read_event, read_news, write_news
+from seawall.identity.billing.facts import (
+    CustomerGone,
+    Fact,
+    News,
+    read_event,
+    read_news,
+    read_present,
+    write_news,
+)
 from seawall.identity.billing.states import Held, Terms
 from seawall.identity.tiers import Tier
 
@@ -32,8 +41,15 @@ def _news(event: dict[str, Any]) -> News:
 
 def _hear(events: Sequence[dict[str, Any]]) -> Held:
     held: Held = {}
+    gone: list[CustomerGone] = []
     for event in events:
-        held = states.merge(held, _news(event))
+        news = _news(event)
+        held = states.merge(held, news)
+        if isinstance(news, CustomerGone):
+            gone.append(news)
+        # A worker looks up what was heard of a customer's end.
+        for each in gone:
+            held = states.merge(held, each)
     return held
 
 
@@ -140,7 +156,10 @@ def test_a_customer_who_is_gone_pays_no_more(subscribed: Subscribed) -> None:
     held = _hear([made, gone, other])
     assert states.statuses(held) == {"sub_1": "canceled"}
     (fact,) = held.values()
-    assert fact.canceled_at == datetime.fromtimestamp(BEGUN + 5, UTC)
+    assert fact.customer_gone_at == datetime.fromtimestamp(BEGUN + 5, UTC)
+    assert states.customer_of(held) is None
+    assert states.going_on(held) == []
+    assert _hear([gone, made, other]) == held
 
 
 def test_periods_of_older_versions_are_read(subscribed: Subscribed) -> None:
@@ -175,3 +194,73 @@ def test_what_stripe_would_not_send_is_refused(event: dict[str, Any]) -> None:
 @pytest.mark.parametrize("kind", ["invoice.paid", "charge.refunded", "checkout.session.completed"])
 def test_what_says_nothing_of_a_subscription_is_passed_over(kind: str) -> None:
     assert read_event({"id": "evt_1", "type": kind, "data": {"object": {}}}) is None
+
+
+_CHANGES = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from(["active", "past_due", "unpaid"]),
+        "price": st.sampled_from(["price_plus", "price_pro"]),
+        "cancel_at_period_end": st.booleans(),
+        "end": st.sampled_from([BEGUN + 30 * DAY, BEGUN + 60 * DAY]),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_changes_within_one_second_end_in_what_stripe_has(
+    subscribed: Subscribed, data: st.DataObject
+) -> None:
+    """Each is told after it was made, late, in any order and maybe twice; Stripe is asked of ties.
+
+    Whichever of the events has the greater id, what is known in the end is the last that was made.
+    """
+    changes = data.draw(st.lists(_CHANGES, min_size=1, max_size=5), "changes")
+    seconds = sorted(data.draw(st.lists(st.integers(0, 2), min_size=len(changes), max_size=5)))
+    names = data.draw(st.permutations("abcde"), "ids")
+    made = [
+        subscribed(f"evt_{name}", "updated", second, **change)
+        for name, second, change in zip(names, seconds, changes, strict=False)
+    ]
+    told = data.draw(
+        st.lists(st.sampled_from(range(len(made))), max_size=4).map(
+            lambda again: [*range(len(made)), *again]
+        ),
+        "told",
+    )
+    delays = data.draw(st.lists(st.integers(0, 6), min_size=len(told), max_size=len(told)), "late")
+    held: Held = {}
+    for count, (moment, number) in enumerate(
+        sorted((number + late, number) for number, late in zip(told, delays, strict=True))
+    ):
+        news = _news(made[number])
+        assert isinstance(news, Fact)
+        if states.is_tied(held, news):
+            present = made[min(moment, len(made) - 1)]["data"]["object"]
+            news = read_present(present, news, _at(count))
+            assert not states.is_tied(held, news)
+        held = states.merge(held, news)
+    last = _news(made[-1])
+    assert isinstance(last, Fact)
+    assert replace(held["sub_1"], order=last.order) == last
+
+
+def test_an_end_is_tied_with_nothing(subscribed: Subscribed) -> None:
+    active = subscribed("evt_z", "updated", 0)
+    for other in (
+        subscribed("evt_a", "deleted", 0, status="canceled"),
+        subscribed("evt_a", "updated", 0, status="canceled"),
+        subscribed("evt_a", "created", 0, status="incomplete"),
+        subscribed("evt_a", "updated", 1, status="past_due"),
+        subscribed("evt_a", "updated", 0, id="sub_2", status="past_due"),
+        subscribed("evt_a", "updated", 0),
+    ):
+        for first, second in ((active, other), (other, active)):
+            assert not states.is_tied(_hear([first]), _news(second))
+    assert states.is_tied(
+        _hear([active]), _news(subscribed("evt_a", "updated", 0, status="paused"))
+    )
+    tied = _news(active)
+    assert isinstance(tied, Fact)
+    with pytest.raises(InvalidError, match="no subscription"):
+        read_present({}, tied, _at(0))

@@ -124,7 +124,7 @@ class Trader:
             "notifications": own
             | {"type": "note", "title": "Note", "message": "Noted.", "created_at": time},
             "billing_events": {"id": uuid4().hex, "type": "customer.deleted", "facts": {}}
-            | {"created_at": time},
+            | {"created_at": time, "proof": b""},
             "outbox": own
             | {"recipient": "a@example.com", "subject": "Hello", "sent_at": time}
             | {"created_at": time},

@@ -146,9 +146,11 @@ async def begin_checkout(
 
 
 @router.post("/billing/portal", operation_id="openBillingPortal", tags=["billing"])
-async def open_portal(desk: TheDesk, caller: ThePerson, body: Way) -> Page:
+async def open_portal(
+    desk: TheDesk, caller: ThePerson, body: Way, key: IdempotencyKey = None
+) -> Page:
     """Give the page on which to change, cancel or see what is paid for."""
-    return Page(url=await pages.open_portal(desk, caller.user_id, body.return_to))
+    return Page(url=await pages.open_portal(desk, caller.user_id, body.return_to, key))
 
 
 @router.post("/billing/webhook", status_code=200, include_in_schema=False)

@@ -118,7 +118,15 @@ class BillingOperations(Connection):
         request = Request("GET", "/api/v1/tiers")
         return self.send(request, TypeAdapter(Tiers))
 
-    def open_billing_portal(self, *, return_to: str | Omitted = OMITTED) -> Page:
+    def open_billing_portal(
+        self, *, idempotency_key: str | None = None, return_to: str | Omitted = OMITTED
+    ) -> Page:
         """Give the page on which to change, cancel or see what is paid for."""
-        request = Request("POST", "/api/v1/billing/portal", json={"return_to": return_to})
+        request = Request(
+            "POST",
+            "/api/v1/billing/portal",
+            json={"return_to": return_to},
+            headers={"Idempotency-Key": idempotency_key},
+            is_named=True,
+        )
         return self.send(request, TypeAdapter(Page))

@@ -4,7 +4,7 @@ Fields are those of Stripe's objects: https://docs.stripe.com/api/subscriptions/
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,10 +15,13 @@ from seawall.core.errors import InvalidError
 
 USER = "seawall_user"
 """Under which name a subscription that was begun here knows whose it is."""
-_RANKS = {"customer.subscription.created": 0, "customer.subscription.deleted": 2}
-LIVE, CUSTOMER_GONE, ENDED = 0, 1, 2
+CUSTOMER_DELETED = "customer.deleted"
+MADE, CHANGED, DELETED, ASKED = range(4)
+_RANKS = {"customer.subscription.created": MADE, "customer.subscription.deleted": DELETED}
+LIVE, ENDED = 0, 1
 _LONGEST_ID = 100
 _ENDED = {"canceled", "incomplete_expired"}
+_WRONG = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 
 Order = tuple[int, int, int, int, str]
 """How news is sorted, the newest last; see `states`."""
@@ -26,7 +29,10 @@ Order = tuple[int, int, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A subscription as it was when Stripe wrote of it; `begun` is when it was made."""
+    """A subscription as it was when Stripe wrote of it; `begun` is when it was made.
+
+    That its customer was deleted is told apart from it, and stays.
+    """
 
     subscription: str
     customer: str
@@ -42,6 +48,12 @@ class Fact:
     canceled_at: datetime | None
     user: UUID | None
     order: Order
+    customer_gone_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, which is for good."""
+        return self.order[0] == ENDED or self.customer_gone_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,6 @@ class CustomerGone:
 
     customer: str
     at: datetime
-    order: Order
 
 
 News = Fact | CustomerGone
@@ -65,31 +76,44 @@ def read_event(event: Mapping[str, Any]) -> News | None:
     """
     kind = event.get("type")
     try:
-        if kind == "customer.deleted":
-            return _gone(event)
+        if kind == CUSTOMER_DELETED:
+            customer = _id(event["data"]["object"]["id"])
+            return CustomerGone(customer, _instant(event["created"]))
         if isinstance(kind, str) and kind.startswith("customer.subscription."):
-            return _fact(event)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+            at, rank = int(event["created"]), _RANKS.get(kind, CHANGED)
+            return _fact(event["data"]["object"], at, rank, str(event["id"]))
+    except _WRONG as error:
         raise InvalidError(f"This is not an event of Stripe's: {type(error).__name__}.") from None
     return None
 
 
-def _gone(event: Mapping[str, Any]) -> CustomerGone:
-    at = int(event["created"])
-    order = (CUSTOMER_GONE, at, 0, 0, str(event["id"]))
-    return CustomerGone(_id(event["data"]["object"]["id"]), _instant(at), order)
+def read_present(it: Mapping[str, Any], tied: Fact, asked_at: datetime) -> Fact:
+    """Return a subscription as Stripe says that it is, asked at a time since news was tied.
+
+    It counts for more than all news of the second in which that was made, and less than what comes
+    later, which may have been made after it was asked.
+
+    Raises:
+        InvalidError: it is not what Stripe sends.
+    """
+    _, second, *_, id_ = tied.order
+    try:
+        found = _fact(it, second, ASKED, id_)
+    except _WRONG as error:
+        raise InvalidError(
+            f"This is no subscription of Stripe's: {type(error).__name__}."
+        ) from None
+    micros = int(asked_at.timestamp() * 1_000_000)
+    return replace(found, order=(found.order[0], second, ASKED, micros, id_))
 
 
-def _fact(event: Mapping[str, Any]) -> Fact:
-    it = event["data"]["object"]
+def _fact(it: Mapping[str, Any], at: int, rank: int, id_: str) -> Fact:
     item = it["items"]["data"][0]
     # Of an item since 2025, of the subscription before.
     start = item.get("current_period_start", it.get("current_period_start"))
     end = item.get("current_period_end", it.get("current_period_end"))
     recurring = item["price"].get("recurring") or {}
     status = str(it["status"])
-    at = int(event["created"])
-    rank = _RANKS.get(event["type"], 1)
     user = (it.get("metadata") or {}).get(USER)
     return Fact(
         subscription=_id(it["id"]),
@@ -105,7 +129,7 @@ def _fact(event: Mapping[str, Any]) -> Fact:
         trial_end=_maybe(it.get("trial_end")),
         canceled_at=_maybe(it.get("ended_at") or it.get("canceled_at")),
         user=None if user is None else UUID(user),
-        order=(ENDED if status in _ENDED else LIVE, at, rank, int(end or 0), str(event["id"])),
+        order=(ENDED if status in _ENDED else LIVE, at, rank, int(end or 0), id_),
     )
 
 

@@ -1,23 +1,20 @@
 """What Stripe is asked: a page to pay on, and one to manage what is paid for."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
+from seawall.core.errors import ConflictError, InvalidError, NotFoundError
 from seawall.db.session import transaction
+from seawall.identity.billing import states
+from seawall.identity.billing.asking import NoCustomerError, ask
 from seawall.identity.billing.facts import USER
 from seawall.identity.desk import Desk
 from seawall.identity.schemas import UserRecord
 from seawall.identity.store import billing as store
 from seawall.identity.tables import Subscription
-
-SECONDS = 10.0
-_LIBRARY_MISSING = "Billing needs the library of Stripe, which is not installed."
 
 
 def require_billing(desk: Desk) -> None:
@@ -53,7 +50,7 @@ async def begin_checkout(
     """Return the address of a page on which a user can pay for a tier and an interval.
 
     Raises:
-        ConflictError: a subscription runs already.
+        ConflictError: a subscription runs already, or the key was used for something else.
         InvalidError: there is no such plan, or the path is none.
         UnavailableError: Stripe does not answer.
     """
@@ -69,13 +66,12 @@ async def begin_checkout(
             raise ConflictError(
                 "A subscription runs already.", hint="Change it at POST /api/v1/billing/portal."
             )
-        customer = await store.find_customer(session)
+        held = await store.read_held(session)
     whose = {USER: str(user.id)}
     data: dict[str, Any] = {"metadata": whose}
-    if billing.trial_days and customer is None:
+    if billing.trial_days and not held:
         data["trial_period_days"] = billing.trial_days
-    known = {"customer_email": user.email} if customer is None else {"customer": customer}
-    params = known | {
+    params = {
         "mode": "subscription",
         "line_items": [{"price": price, "quantity": 1}],
         "subscription_data": data,
@@ -83,56 +79,52 @@ async def begin_checkout(
         "success_url": back,
         "cancel_url": back,
     }
-    options = {} if key is None else {"idempotency_key": f"{user.id} {key}"[:255]}
-    return await _ask(desk, lambda client: client.v1.checkout.sessions.create(params, options))
+    customer, as_new = states.customer_of(held), {"customer_email": user.email}
+    if customer is not None:
+        try:
+            return await _open_checkout(desk, params | {"customer": customer}, _named(user.id, key))
+        except NoCustomerError:
+            # Deleted at Stripe, of which nothing was heard here: they pay as a new one.
+            key = None if key is None else f"anew {key}"
+    return await _open_checkout(desk, params | as_new, _named(user.id, key))
 
 
-async def open_portal(desk: Desk, user_id: UUID, path: str) -> str:
+def _named(user_id: UUID, key: str | None) -> dict[str, Any]:
+    return {} if key is None else {"idempotency_key": f"{user_id} {key}"[:255]}
+
+
+async def _open_checkout(desk: Desk, params: dict[str, Any], options: dict[str, Any]) -> str:
+    return await ask(
+        desk.settings.billing,
+        lambda client: str(client.v1.checkout.sessions.create(params, options).url),
+    )
+
+
+async def open_portal(desk: Desk, user_id: UUID, path: str, key: str | None = None) -> str:
     """Return the address of the page on which a user manages what they pay for.
 
     Raises:
-        NotFoundError: they have never paid.
+        NotFoundError: they have never paid, or Stripe knows them no more.
         UnavailableError: Stripe does not answer.
     """
     require_billing(desk)
     back = return_address(desk, path)
     async with transaction(desk.engine, user_id) as session:
-        customer = await store.find_customer(session)
+        customer = states.customer_of(await store.read_held(session))
     if customer is None:
-        raise NotFoundError("There is no subscription.")
-    params = {"customer": customer, "return_url": back}
-    return await _ask(desk, lambda client: client.v1.billing_portal.sessions.create(params))
-
-
-async def _ask(desk: Desk, question: Callable[[Any], Any]) -> str:
-    billing = desk.settings.billing
-    secret = billing.secret_key
-    assert secret is not None  # noqa: S101 - the settings require it
-
-    def ask() -> str:
-        try:
-            import stripe  # noqa: PLC0415 - an extra, and slow to import
-        except ImportError:
-            raise UnavailableError(
-                _LIBRARY_MISSING, hint="Install seawall with the extra `billing`."
-            ) from None
-        client = stripe.StripeClient(
-            secret.get_secret_value(),
-            base_addresses={"api": billing.api_url},
-            http_client=stripe.RequestsClient(timeout=SECONDS),
-            max_network_retries=1,
+        raise _no_subscription()
+    params, options = {"customer": customer, "return_url": back}, _named(user_id, key)
+    try:
+        return await ask(
+            desk.settings.billing,
+            lambda client: str(client.v1.billing_portal.sessions.create(params, options).url),
         )
-        try:
-            return str(question(client).url)
-        except stripe.StripeError as error:
-            # What it says may repeat what was sent; the kind is enough, and the id finds the rest.
-            raise UnavailableError(
-                f"Stripe refused this or did not answer: {type(error).__name__}"
-                f" (request {error.request_id}).",
-                hint="Try again; if it stays, the log at Stripe tells why.",
-            ) from None
+    except NoCustomerError:
+        raise _no_subscription() from None
 
-    return await asyncio.to_thread(ask)
+
+def _no_subscription() -> NotFoundError:
+    return NotFoundError("There is no subscription.")
 
 
 async def find_subscription(session: AsyncSession) -> Subscription | None:

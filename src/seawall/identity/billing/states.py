@@ -1,19 +1,20 @@
 """What a user has paid for, by everything that was heard: the same in whatever order it came.
 
 Stripe sends events more than once and not in their order. Each tells the whole subscription as it
-was then, so the newest alone counts, and nothing has to be asked of Stripe. Which is newest has to
-be the same whoever came first, so it is by one order of all events: an ended subscription never
-comes back, so what says that it ended is newer than all else; then the second in which the event
-was made; in the same second what was made comes before what was changed, and that before what was
-ended; then the later period; then the event's id. Keeping the greatest of a set is the same in
-every order, however often each is repeated.
+was then, so the newest alone counts. Which is newest has to be the same whoever came first, so it
+is by one order of all events: an ended subscription never comes back, so what says that it ended is
+newer than all else; then the second in which the event was made; in the same second what was made
+comes before what was changed, and that before what was ended. Of two changes within one second no
+event says which was the later: they are tied, and Stripe is asked how the subscription is now. For
+what is tied and says the same, the later period and the event's id make the order whole. Keeping
+the greatest of a set is the same in every order, however often each is repeated.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from seawall.identity.billing.facts import CUSTOMER_GONE, ENDED, CustomerGone, Fact, News
+from seawall.identity.billing.facts import ASKED, CHANGED, CustomerGone, Fact, News
 from seawall.identity.tiers import Tier
 
 Held = Mapping[str, Fact]
@@ -34,13 +35,26 @@ def merge(held: Held, news: News) -> dict[str, Fact]:
     known = dict(held)
     if isinstance(news, CustomerGone):
         for id_, fact in held.items():
-            if fact.customer == news.customer and fact.order < news.order:
-                known[id_] = replace(fact, status="canceled", canceled_at=news.at, order=news.order)
+            if fact.customer == news.customer:
+                known[id_] = replace(fact, customer_gone_at=news.at)
         return known
     before = known.get(news.subscription)
-    if before is None or before.order < news.order:
+    if before is None:
         known[news.subscription] = news
+    elif before.order < news.order:
+        known[news.subscription] = replace(news, customer_gone_at=before.customer_gone_at)
     return known
+
+
+def is_tied(held: Held, news: News) -> bool:
+    """Tell whether nobody but Stripe knows which is the later: what is held, or what is heard."""
+    if isinstance(news, CustomerGone):
+        return False
+    before = held.get(news.subscription)
+    if before is None or before.is_over or news.is_over or before.order[1] != news.order[1]:
+        return False
+    changes = news.order[2] == CHANGED and before.order[2] in {CHANGED, ASKED}
+    return changes and replace(before, order=news.order) != news
 
 
 def statuses(held: Held) -> dict[str, str]:
@@ -58,9 +72,22 @@ def statuses(held: Held) -> dict[str, str]:
 
 
 def _status(fact: Fact) -> str:
-    if fact.order[0] in {CUSTOMER_GONE, ENDED}:
-        return "canceled"
-    return _RUNNING.get(fact.status, "inactive")
+    return "canceled" if fact.is_over else _RUNNING.get(fact.status, "inactive")
+
+
+def customer_of(held: Held) -> str | None:
+    """Return the customer of the subscription that runs, else the newest who is still there."""
+    found = statuses(held)
+    there = [fact for fact in held.values() if fact.customer_gone_at is None]
+    there.sort(key=lambda fact: (found[fact.subscription] in _RUNNING, fact.begun, fact.customer))
+    return there[-1].customer if there else None
+
+
+def going_on(held: Held) -> list[str]:
+    """Name the subscriptions that would go on to be paid for, whether or not they give a tier."""
+    return sorted(
+        id_ for id_, fact in held.items() if not fact.is_over and not fact.cancel_at_period_end
+    )
 
 
 def tier_of(held: Held, terms: Terms, moment: datetime) -> Tier:

@@ -1,9 +1,11 @@
 """The SQL of what Stripe tells, and of what users have paid for."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,25 +14,44 @@ from seawall.identity.billing.facts import Fact, read_news
 from seawall.identity.tables import BillingEvent, Subscription
 
 _RUNNING = Subscription.status.not_in(("canceled", "inactive"))
+_KEPT = (BillingEvent.id, BillingEvent.type, BillingEvent.facts, BillingEvent.proof)
 _ADD_EVENT = text(
-    "INSERT INTO billing_events (id, type, facts) VALUES (:id, :type, CAST(:facts AS jsonb))"
-    " ON CONFLICT DO NOTHING"
+    "INSERT INTO billing_events (id, type, facts, proof)"
+    " VALUES (:id, :type, CAST(:facts AS jsonb), :proof) ON CONFLICT DO NOTHING"
 )
 
 
-async def add_event(session: AsyncSession, id_: str, type_: str, facts: str) -> bool:
-    """Keep an event, its facts as JSON; False when it is there already. The session is unbound."""
-    done = await session.execute(_ADD_EVENT, {"id": id_, "type": type_, "facts": facts})
+@dataclass(frozen=True, slots=True)
+class KeptEvent:
+    """An event as it was kept, and the proof that it was heard."""
+
+    id: str
+    type: str
+    facts: Mapping[str, Any]
+    proof: bytes
+
+
+async def add_event(session: AsyncSession, event: KeptEvent) -> bool:
+    """Keep an event; False when it is there already. The session is unbound."""
+    facts = orjson.dumps(event.facts).decode()
+    values = {"id": event.id, "type": event.type, "facts": facts, "proof": event.proof}
+    done = await session.execute(_ADD_EVENT, values)
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-async def find_event(session: AsyncSession, id_: str) -> Mapping[str, Any] | None:
-    """Return the facts of an event that is not applied yet; a worker's session alone may ask."""
-    query = select(BillingEvent.facts).where(
-        BillingEvent.id == id_, BillingEvent.applied_at.is_(None)
+async def find_event(session: AsyncSession, id_: str) -> KeptEvent | None:
+    """Return an event that is not applied yet; a worker's session alone may ask."""
+    query = select(*_KEPT).where(BillingEvent.id == id_, BillingEvent.applied_at.is_(None))
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else KeptEvent(*row)
+
+
+async def list_told_of(session: AsyncSession, type_: str, customer: str) -> list[KeptEvent]:
+    """Return events of a type about a customer; a worker's session alone may ask."""
+    query = select(*_KEPT).where(
+        BillingEvent.type == type_, BillingEvent.facts["customer"].as_string() == customer
     )
-    found: Mapping[str, Any] | None = await session.scalar(query)
-    return found
+    return [KeptEvent(*row) for row in await session.execute(query)]
 
 
 async def list_waiting(session: AsyncSession) -> Sequence[str]:
@@ -101,15 +122,4 @@ async def end_granted(session: AsyncSession) -> None:
 async def find_running(session: AsyncSession) -> Subscription | None:
     """Return the bound user's running subscription."""
     found: Subscription | None = await session.scalar(select(Subscription).where(_RUNNING))
-    return found
-
-
-async def find_customer(session: AsyncSession) -> str | None:
-    """Return what Stripe calls the bound user, if it knows them."""
-    query = select(Subscription.stripe_customer_id).where(
-        Subscription.stripe_customer_id.is_not(None)
-    )
-    found: str | None = await session.scalar(
-        query.order_by(Subscription.created_at.desc()).limit(1)
-    )
     return found
