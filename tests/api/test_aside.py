@@ -1,6 +1,7 @@
 """What takes long keeps nobody else waiting, and only so much of it is taken on."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,8 +13,11 @@ from sqlalchemy import text
 from seawall.api.aside import OF_ONE, WAITING, Bench
 from seawall.api.callers import Caller
 from seawall.api.deps import Bound
+from seawall.core.asking import REQUEST_ID
 from seawall.core.errors import InvalidError, UnavailableError
+from seawall.db.session import transaction
 from seawall.identity.errors import TooManyRequestsError
+from seawall.portfolios.portfolios import create_portfolio
 
 Web = Any  # what the fixture is
 
@@ -89,3 +93,48 @@ async def test_who_goes_away_is_counted_until_it_is_done(web: Web) -> None:
     with pytest.raises(TooManyRequestsError):
         await bench.run(web.desk, _caller(), _busy(0))
     await asyncio.gather(*rest)
+
+
+async def test_who_goes_away_as_it_begins_changes_nothing(web: Web) -> None:
+    user = await web.user("ada@example.com")
+    caller = Caller(user.id, "key", frozenset())
+    begun, go, bench = threading.Event(), threading.Event(), Bench(threads=1)
+    policy = asyncio.get_event_loop_policy()
+
+    class Late(type(policy)):  # type: ignore[misc]
+        """Makes no loop in a thread before it is told to."""
+
+        def new_event_loop(self) -> asyncio.AbstractEventLoop:
+            begun.set()
+            go.wait(10)
+            made: asyncio.AbstractEventLoop = super().new_event_loop()
+            return made
+
+    async def work(bound: Bound) -> None:
+        await create_portfolio(bound.session, user.id, "Half done")
+
+    asyncio.set_event_loop_policy(Late())
+    try:
+        going = asyncio.create_task(bench.run(web.desk, caller, work))
+        while not begun.is_set():  # noqa: ASYNC110 - a thread sets it
+            await asyncio.sleep(0.01)
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+    finally:
+        asyncio.set_event_loop_policy(policy)
+        go.set()
+    async with asyncio.timeout(10):
+        while bench._of:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
+    async with transaction(web.desk.engine, user.id) as session:
+        assert await session.scalar(text("SELECT count(*) FROM portfolios")) == 0
+
+
+async def test_what_is_logged_aside_is_of_its_request(web: Web) -> None:
+    async def work(_: Bound) -> str | None:
+        return REQUEST_ID.get()
+
+    token = REQUEST_ID.set("request-1")
+    assert await Bench(threads=1).run(web.desk, _caller(), work) == "request-1"
+    REQUEST_ID.reset(token)

@@ -17,6 +17,7 @@ from seawall.api.edge import Edge
 from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.fields import Fields, describe
 from seawall.api.operations import SCHEMES, stand_before
+from seawall.api.shares import Shares
 from seawall.api.streams import routes as streams
 from seawall.api.v1 import (
     account,
@@ -87,6 +88,7 @@ def build_app(desk: Desk | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.bench = Bench()
+    app.state.shares = Shares()
     if desk is not None:
         app.state.desk = desk
     for router in _MODULES:
@@ -120,7 +122,8 @@ def _schema(app: FastAPI) -> dict[str, Any]:
 async def _open(app: FastAPI) -> AsyncIterator[None]:
     settings = load_settings()
     async with (
-        open_database(settings) as engine,
+        # What is no longer waited for ends, even where this process cannot say so any more.
+        open_database(settings, statement_seconds=settings.api.request_seconds) as engine,
         open_cache(settings, engine) as cache,
         journal(engine, "server"),
         follow(cache, engine),

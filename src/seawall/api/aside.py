@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
@@ -64,21 +65,28 @@ class Bench:
         self._of[user] += 1
 
         inner: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+        left = threading.Event()
 
         async def within() -> T:
             task = asyncio.current_task()
             assert task is not None  # noqa: S101 - it runs in one
             inner.append((asyncio.get_running_loop(), task))
+            # Who left before it stood there could not end it.
+            if left.is_set():
+                raise asyncio.CancelledError
             async with transaction(self._open(desk), user) as session:
                 return await work(Bound(caller, session, desk))
 
-        running = self._threads.submit(lambda: asyncio.run(within()))
+        # What it logs is of this request.
+        context = copy_context()
+        running = self._threads.submit(context.run, lambda: asyncio.run(within()))
         done = asyncio.wrap_future(running)
         # It counts until it is over, though the caller may have gone by then.
         done.add_done_callback(lambda over: self._end(user, over))
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
+            left.set()
             if not running.cancel():
                 # At its next wait it ends, and what it has done is undone.
                 for loop, task in inner:
@@ -93,7 +101,13 @@ class Bench:
         found: AsyncEngine | None = getattr(self._own, "engine", None)
         if found is None:
             url = desk.engine.url.render_as_string(hide_password=False)
-            found = self._own.engine = create_engine(url, pooled=False)
+            settings = desk.settings
+            found = self._own.engine = create_engine(
+                url,
+                pooled=False,
+                slow_ms=settings.database.slow_ms,
+                statement_seconds=settings.api.request_seconds,
+            )
         return found
 
     def _end(self, user: UUID, over: asyncio.Future[Any]) -> None:

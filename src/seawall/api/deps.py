@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.api.callers import Caller, identify, limit, limit_refused
 from seawall.api.depth import TIER
+from seawall.api.shares import Shares
 from seawall.core.errors import ForbiddenError
 from seawall.db.engine import TenantConnection
 from seawall.db.quick import reading, writing
@@ -72,6 +73,25 @@ class Quick:
         return self.connection
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The transaction of a request, and the share of the connections that its user has for it."""
+
+    context: AbstractAsyncContextManager[Any]
+    shares: Shares
+    user_id: UUID
+
+    async def end(self, error: BaseException | None = None) -> None:
+        """Commit it, or undo it after an error."""
+        try:
+            if error is None:
+                await self.context.__aexit__(None, None, None)
+            else:
+                await self.context.__aexit__(type(error), error, error.__traceback__)
+        finally:
+            self.shares.give(self.user_id)
+
+
 async def _admit(request: Request, scope: Scope | None) -> Caller:
     desk: Desk = request.app.state.desk
     try:
@@ -106,10 +126,17 @@ def _binding(
 ) -> Callable[..., Awaitable[Any]]:
     async def bind(request: Request) -> Any:
         caller = await _admit(request, scope)
-        desk: Desk = request.app.state.desk
-        opened = begin(desk.engine, caller.user_id)
-        given = await opened.__aenter__()
-        request.scope[TRANSACTION] = opened
+        state = request.app.state
+        desk: Desk = state.desk
+        shares: Shares = state.shares
+        await shares.take(caller.user_id)
+        try:
+            context = begin(desk.engine, caller.user_id)
+            given = await context.__aenter__()
+        except BaseException:
+            shares.give(caller.user_id)
+            raise
+        request.scope[TRANSACTION] = Opened(context, shares, caller.user_id)
         return give(caller, given, desk)
 
     return bind

@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from seawall.api.deps import TRANSACTION, needs_caller
+from seawall.api.deps import TRANSACTION, Opened, needs_caller
 from seawall.api.errors import RESPONSES
 
 PREFIX = "/api/v1"
@@ -44,13 +44,13 @@ class Operation(APIRoute):
             try:
                 answered = await answer(request)
             except BaseException as error:
-                opened = request.scope.pop(TRANSACTION, None)
+                opened: Opened | None = request.scope.pop(TRANSACTION, None)
                 if opened is not None:
-                    await opened.__aexit__(type(error), error, error.__traceback__)
+                    await opened.end(error)
                 raise
             opened = request.scope.pop(TRANSACTION, None)
             if opened is not None:
-                await opened.__aexit__(None, None, None)
+                await opened.end()
             return answered
 
         return handle

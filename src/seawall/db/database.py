@@ -115,13 +115,14 @@ async def version(location: Location) -> migrate.Version:
 
 @asynccontextmanager
 async def open_database(
-    settings: Settings, *, require_keys: bool = True
+    settings: Settings, *, require_keys: bool = True, statement_seconds: float | None = None
 ) -> AsyncIterator[AsyncEngine]:
     """Open the database; the embedded one is started and brought up to date as needed.
 
     Args:
         settings: where it is, and where its keys are.
         require_keys: whether to refuse it when a key is missing.
+        statement_seconds: how long a statement may take.
 
     Raises:
         UnavailableError: it cannot be reached, a server of others is not migrated, or a key that
@@ -129,7 +130,8 @@ async def open_database(
         ConflictError: it belongs to a newer Seawall.
     """
     location = await make_ready(settings)
-    engine = create_engine(location.url, slow_ms=settings.database.slow_ms)
+    slow_ms = settings.database.slow_ms
+    engine = create_engine(location.url, slow_ms=slow_ms, statement_seconds=statement_seconds)
     try:
         if not location.is_embedded:
             await _require_current(engine)

@@ -1,5 +1,6 @@
 """Connections: an asyncpg engine that acts as the application's role, never as the owner."""
 
+import math
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -124,11 +125,18 @@ def create_engine(
     pooled: bool = True,
     connections: int = CONNECTIONS,
     slow_ms: int = 0,
+    statement_seconds: float | None = None,
 ) -> AsyncEngine:
-    """Open an engine whose every connection takes the given role."""
+    """Open an engine whose every connection takes the given role.
+
+    A statement that takes longer than `statement_seconds` is ended by the server.
+    """
     settings = {"application_name": "seawall", "timezone": "UTC", "jit": "off"}
     if role is not None:
         settings["role"] = role
+    if statement_seconds is not None:
+        # Of the connection, which RESET ALL leaves: said with each transaction it would cost more.
+        settings["statement_timeout"] = str(math.ceil(statement_seconds * 1_000))
     # Without overflow: those connections would be closed as soon as they are free, and opened
     # again a moment later, which costs the server a process and the caller more than the query.
     kept = {

@@ -88,6 +88,12 @@ _KNOWN: tuple[tuple[_Kinds, type[SeawallError], str, str], ...] = (
         "Run `seawall db migrate`.",
     ),
     (
+        asyncpg.QueryCanceledError,
+        UnavailableError,
+        "The database took too long over this, and it was undone",
+        "Ask for less at once.",
+    ),
+    (
         _LOST,
         UnavailableError,
         "The database cannot be reached",

@@ -10,6 +10,7 @@ from seawall.api.bodies import Body, Time, Told
 from seawall.api.callers import SESSION_COOKIE, client_of
 from seawall.api.deps import TheDesk, ThePerson
 from seawall.api.operations import routes
+from seawall.api.shares import Shares
 from seawall.identity import leaving
 from seawall.identity.accounts import find_person, prove
 from seawall.identity.export import count_export, export_account
@@ -49,7 +50,9 @@ async def export(desk: TheDesk, request: Request, caller: ThePerson, body: Word)
     user = await find_person(desk, caller.user_id)
     await prove(desk, user, body.password)
     await count_export(desk, user.id)
-    made = await export_account(desk, user.id, client_of(request))
+    shares: Shares = request.app.state.shares
+    async with shares.held(user.id):
+        made = await export_account(desk, user.id, client_of(request))
     return StreamingResponse(
         made.pieces(),
         headers={
