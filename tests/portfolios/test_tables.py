@@ -71,9 +71,7 @@ class Ground:
         return (await self.session.scalars(made)).one()
 
 
-@pytest.fixture
-async def ground(session: AsyncSession) -> Ground:
-    """A portfolio with one transaction of one asset."""
+async def _ground(session: AsyncSession) -> Ground:
     coin = await catalog.ensure_asset(session, "BTC")
     dollar = await catalog.ensure_asset(session, "USD")
     await store.get_or_create_symbol(session, "kraken", coin, dollar)
@@ -84,6 +82,18 @@ async def ground(session: AsyncSession) -> Ground:
     recorded = await bare.add(TransactionRow, id=bare.transaction)
     assert recorded.user_id == OWNER_ID
     return bare
+
+
+@pytest.fixture
+async def ground(undone_session: AsyncSession) -> Ground:
+    """A portfolio with one transaction of one asset, for the time of a test."""
+    return await _ground(undone_session)
+
+
+@pytest.fixture
+async def lasting(session: AsyncSession) -> Ground:
+    """The same in a database of the test's own, for what is committed."""
+    return await _ground(session)
 
 
 TABLES = (Portfolio, ExchangeConnection, TransactionRow, LotRow, HoldingRow, PortfolioSnapshot)
@@ -287,7 +297,8 @@ async def test_updated_at_is_the_time_of_the_last_change(
         assert (await session.scalars(select(table.updated_at))).one() > before
 
 
-async def test_what_is_gone_leaves_what_was_recorded(ground: Ground, location: Location) -> None:
+async def test_what_is_gone_leaves_what_was_recorded(lasting: Ground, location: Location) -> None:
+    ground = lasting
     connection = await ground.add(ExchangeConnection)
     synced = await ground.add(TransactionRow, exchange_connection_id=connection.id)
     other = await ground.add(Portfolio)
@@ -315,7 +326,8 @@ async def test_what_is_gone_leaves_what_was_recorded(ground: Ground, location: L
     await admin.dispose()
 
 
-async def test_nothing_hangs_on_another_s(ground: Ground, engine: AsyncEngine) -> None:
+async def test_nothing_hangs_on_another_s(lasting: Ground, engine: AsyncEngine) -> None:
+    ground = lasting
     connection = await ground.add(ExchangeConnection)
     await ground.session.commit()
     async with transaction(engine, UUID(int=7)) as session:
