@@ -2,9 +2,15 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from seawall.api.v1.account import ProfileChange
 
 Web = Any  # what the fixture is
 ADA, BOB = "ada@example.com", "bob@example.com"
@@ -118,6 +124,7 @@ async def test_what_was_changed_meanwhile_is_not_changed(
         ("/profile", {"username": ""}),
         ("/profile", {"bio": "a\x00"}),
         ("/profile", {"avatar_url": "javascript:alert(1)"}),
+        ("/profile", {"avatar_url": "/\\evil.test"}),
         ("/profile", {"tier": "pro"}),
         ("/profile", {"is_superuser": True}),
     ],
@@ -134,3 +141,64 @@ async def test_a_name_that_is_taken_is_a_conflict_and_tells_nothing_of_the_row(
     assert (await ada.patch(f"{V1}/profile", json={"username": "ada"})).status_code == 200
     told = problem(await bob.patch(f"{V1}/profile", json={"username": "ADA"}), 409, "conflict")
     assert "Key" not in told["detail"]
+
+
+_HOST = st.text("ab.-_@:/\\%[]1 \t\n\u3002\xe9", max_size=12) | st.just("example.com")
+_ALMOST = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["https://", "http://", "//", "/\\", "/", "https:/", "HTTPS://", "", "\t"]),
+        _HOST,
+        st.sampled_from(["", "/", "?", "#", "\\", "@", ":443"]),
+        st.text(max_size=8) | st.sampled_from(["a.png", "\r\nx", "<script>", '"onload=', "%2e"]),
+    ),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(url=_ALMOST | st.text(max_size=30))
+def test_a_picture_is_where_a_named_host_has_it_over_tls(url: str) -> None:
+    try:
+        taken = ProfileChange.model_validate({"avatar_url": url}).avatar_url
+    except ValidationError:
+        return
+    assert taken == url
+    found = urlsplit(url)
+    assert found.scheme == "https"
+    assert (found.username, found.password, found.port) == (None, None, None)
+    assert found.hostname == found.netloc
+    assert "." in found.netloc.strip(".")
+    assert found.netloc.rpartition(".")[2][:1].isalpha(), "no address of a machine"
+    assert url.isascii()
+    assert url.isprintable()
+    assert not set(url) & set(" \\<>\"'`{}^|")
+    assert len(url) <= 500
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("https://example.com/a.png", True),
+        ("https://cdn.xn--e1afmkfd.xn--p1ai/a/b.png?size=2#x", True),
+        ("https://example.com", True),
+        (f"https://example.com/{'a' * 480}", True),
+        (f"https://example.com/{'a' * 481}", False),
+        ("http://example.com/a.png", False),
+        ("https://example.com\\@evil.test", False),
+        ("https://ada@example.com/", False),
+        ("https://localhost/a.png", False),
+        ("https://127.0.0.1/a.png", False),
+        ("https://[::1]/a.png", False),
+        ("https:///a.png", False),
+        ("https://example.com:99999/", False),
+        ("https://example.com/a\n", False),
+        ("//example.com/a.png", False),
+        ("/a.png", False),
+    ],
+)
+def test_these_pictures_are_taken_and_refused(url: str, *, is_taken: bool) -> None:
+    if is_taken:
+        assert ProfileChange(avatar_url=url).avatar_url == url
+    else:
+        with pytest.raises(ValidationError):
+            ProfileChange(avatar_url=url)

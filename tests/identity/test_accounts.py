@@ -163,8 +163,8 @@ async def test_a_user_changes_the_password_and_stays_on_this_device(premises: Pr
     user = await premises.user(ADA)
     here, there = [(await premises.log_in(ADA)).session for _ in range(2)]
     with pytest.raises(NotAuthenticatedError, match="password is wrong"):
-        await accounts.change_password(premises.desk, user, NEW, NEW, None)
-    old = SecretStr(premises.password)
+        await accounts.change_password(premises.desk, user, accounts.Proof(NEW), NEW, None)
+    old = accounts.Proof(SecretStr(premises.password))
     await accounts.change_password(premises.desk, user, old, NEW, here.family_id)
     assert await sessions.find(premises.desk, here.token) is not None
     assert await sessions.find(premises.desk, there.token) is None
@@ -173,9 +173,11 @@ async def test_a_user_changes_the_password_and_stays_on_this_device(premises: Pr
 
 async def test_an_address_is_changed_by_who_reads_the_new_one(premises: Premises) -> None:
     user = await premises.user(ADA)
-    password = SecretStr(premises.password)
+    password = accounts.Proof(SecretStr(premises.password))
     with pytest.raises(NotAuthenticatedError):
-        await accounts.request_email_change(premises.desk, user, NEW, "ada@example.org")
+        await accounts.request_email_change(
+            premises.desk, user, accounts.Proof(NEW), "ada@example.org"
+        )
     await accounts.request_email_change(premises.desk, user, password, "ada@example.org")
     token = await premises.token(ADA, CHANGE)
     await premises.log_in(ADA)
@@ -192,7 +194,7 @@ async def test_an_address_is_changed_by_who_reads_the_new_one(premises: Premises
 
 async def test_another_s_address_is_not_to_be_had(premises: Premises) -> None:
     user = await premises.user(ADA)
-    password = SecretStr(premises.password)
+    password = accounts.Proof(SecretStr(premises.password))
     await premises.user(BOB)
     await accounts.request_email_change(premises.desk, user, password, BOB.upper())
     assert await premises.mails(ADA) == []

@@ -5,6 +5,7 @@ what there is to say is said by mail to whoever reads that address.
 """
 
 import unicodedata
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -13,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from seawall.db.session import transaction, unbound_transaction
-from seawall.identity import letters
-from seawall.identity.attempts import account_of, may_mail
+from seawall.identity import letters, two_factor
+from seawall.identity.attempts import account_of, count_guess, may_mail
 from seawall.identity.desk import Desk
 from seawall.identity.errors import NotAuthenticatedError
 from seawall.identity.evenly import evenly
@@ -22,7 +23,7 @@ from seawall.identity.login import check_password, find
 from seawall.identity.mail import post
 from seawall.identity.passwords import require_strong
 from seawall.identity.schemas import LoginRecord, Purpose, UserRecord, UserStatus, is_email
-from seawall.identity.store import sessions, tokens, users
+from seawall.identity.store import api_keys, sessions, tokens, users
 from seawall.identity.tables import User
 from seawall.identity.tokens import hash_token, new_token
 
@@ -30,6 +31,14 @@ VERIFY_WITHIN = timedelta(hours=24)
 RESET_WITHIN = timedelta(hours=1)
 CHANGE_WITHIN = timedelta(hours=1)
 INVITED_FOR = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What shows that it is the user who asks; the code where the second factor is on."""
+
+    password: SecretStr
+    code: str | None = field(default=None, repr=False)
 
 
 def require_email(email: str) -> str:
@@ -173,10 +182,13 @@ async def send_reset(
     await post(desk, session, user_id, write(user.email, base, token))
 
 
-async def reset_password(desk: Desk, token: SecretStr, password: SecretStr) -> None:
-    """Choose a new password with a link; all sessions of the user end.
+async def reset_password(
+    desk: Desk, token: SecretStr, password: SecretStr, *, revoke_api_keys: bool = True
+) -> None:
+    """Choose a new password with a link; all sessions and API keys of the user end.
 
-    The link was sent to the address, which so is confirmed as well.
+    The link was sent to the address, which so is confirmed as well. Keys go on when that is wished:
+    a mail names them either way.
 
     Raises:
         NotFoundError: the link is good no more.
@@ -192,29 +204,44 @@ async def reset_password(desk: Desk, token: SecretStr, password: SecretStr) -> N
             raise no_link()
         await tokens.void_tokens(session, *Purpose)
         await sessions.revoke(session)
-        await post(desk, session, found.user_id, letters.password_changed(found.email))
+        await _tell_new_password(desk, session, found.user_id, found.email, revoke=revoke_api_keys)
+
+
+async def _tell_new_password(
+    desk: Desk, session: AsyncSession, user_id: UUID, email: str, *, revoke: bool
+) -> None:
+    keys = [f"{each.name} ({each.prefix})" for each in await api_keys.list_keys(session)]
+    if revoke:
+        await api_keys.revoke_all(session)
+    base = desk.settings.api.public_url
+    letter = letters.password_changed(email, base, keys, are_revoked=revoke)
+    await post(desk, session, user_id, letter)
 
 
 async def change_password(
-    desk: Desk, user: UserRecord, old: SecretStr, new: SecretStr, family_id: UUID | None
+    desk: Desk, user: UserRecord, given: Proof, new: SecretStr, family_id: UUID | None
 ) -> None:
     """Change a user's password; all their sessions end but the one of a family.
 
+    API keys go on: who knows the old password can revoke them.
+
     Raises:
-        NotAuthenticatedError: the old password is another.
+        NotAuthenticatedError: the old password is another, or the code is wrong.
+        SecondFactorNeededError: a code is needed too.
         InvalidError: the new one is not a password to be had.
     """
-    record = await prove(desk, user, old)
+    record = await prove(desk, user, given.password)
     require_strong(new, user.email, user.username)
     hashed = await desk.passwords.hash(new)
     async with transaction(desk.engine, user.id) as session:
         same = User.password_hash == record.password_hash
         if not await users.change_user(session, same, password_hash=hashed):
             raise ConflictError("The password was changed meanwhile.")
+        await two_factor.require_code(desk, session, user, given.code)
         await tokens.void_tokens(session, *Purpose)
         await sessions.revoke(session, but=family_id)
         if user.email is not None:
-            await post(desk, session, user.id, letters.password_changed(user.email))
+            await _tell_new_password(desk, session, user.id, user.email, revoke=False)
 
 
 async def find_person(desk: Desk, user_id: UUID) -> UserRecord:
@@ -243,17 +270,34 @@ async def prove(desk: Desk, user: UserRecord, password: SecretStr) -> LoginRecor
     return record
 
 
-async def request_email_change(
-    desk: Desk, user: UserRecord, password: SecretStr, email: str
-) -> None:
+async def prove_by_code(desk: Desk, session: AsyncSession, code: str | None) -> None:
+    """Have the bound user show a code of their second factor, where that is on.
+
+    Raises:
+        SecondFactorNeededError: there is none.
+        NotAuthenticatedError: it is wrong.
+        TooManyRequestsError: there were too many attempts.
+    """
+    user = await users.find_user(session)
+    if user is None or not user.two_factor_enabled:
+        return
+    if code:
+        await count_guess(desk.cache, account_of(user.email or str(user.id)), "code")
+    await two_factor.require_code(desk, session, user, code)
+
+
+async def request_email_change(desk: Desk, user: UserRecord, given: Proof, email: str) -> None:
     """Send a link to the address that a user wants to have, unless it is another's.
 
     Raises:
         InvalidError: it is no address.
-        NotAuthenticatedError: the password is wrong.
+        NotAuthenticatedError: the password or the code is wrong.
+        SecondFactorNeededError: a code is needed too.
     """
     email = require_email(email)
-    await prove(desk, user, password)
+    await prove(desk, user, given.password)
+    async with transaction(desk.engine, user.id) as session:
+        await two_factor.require_code(desk, session, user, given.code)
     async with evenly():
         if not await may_mail(desk.cache, account_of(email)):
             return

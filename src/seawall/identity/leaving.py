@@ -22,7 +22,7 @@ from seawall.identity.accounts import find_token, no_link, prove
 from seawall.identity.attempts import account_of, count_guess
 from seawall.identity.billing import states
 from seawall.identity.desk import Desk
-from seawall.identity.errors import NotAuthenticatedError, SecondFactorNeededError
+from seawall.identity.errors import NotAuthenticatedError
 from seawall.identity.mail import post
 from seawall.identity.owner import OWNER_ID
 from seawall.identity.schemas import Client, LeftRecord, Purpose, UserRecord
@@ -61,11 +61,7 @@ async def delete_account(
         )
     await prove(desk, user, password)
     async with transaction(desk.engine, user.id) as session:
-        if user.two_factor_enabled:
-            if not code:
-                raise SecondFactorNeededError("A code of your second factor is needed too.")
-            if not await two_factor.check(desk, session, user.id, code):
-                raise NotAuthenticatedError("The code is wrong, or was used before.")
+        await two_factor.require_code(desk, session, user, code)
         return await leave(desk, session, user, client)
 
 

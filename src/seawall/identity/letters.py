@@ -1,5 +1,7 @@
 """What the mails say, in plain text."""
 
+from collections.abc import Sequence
+
 from pydantic import SecretStr
 
 from seawall.identity.schemas import Mail
@@ -92,11 +94,22 @@ def account_restored(email: str) -> Mail:
     return Mail(email, "Your account was restored", SecretStr(body))
 
 
-def password_changed(email: str) -> Mail:
-    """Write to whose password is another now."""
+def password_changed(email: str, base: str, keys: Sequence[str], *, are_revoked: bool) -> Mail:
+    """Write to whose password is another now; `keys` are the API keys that there were."""
+    named = "".join(f"\n- {key}" for key in keys)
+    if not keys:
+        said = "There are no API keys."
+    elif are_revoked:
+        said = f"These API keys were revoked, and programs that use them need others:\n{named}"
+    else:
+        where = f"{base.rstrip('/')}/api/v1/api-keys"
+        said = (
+            f"These API keys go on working:\n{named}\n\nLogged in, you see them at {where}, and"
+            " DELETE there, followed by / and the id of one, revokes it."
+        )
     body = (
         "The password of your account at Seawall was changed, and all other devices were logged"
-        " out. If this was not you, ask for a new password at once, and look through your API"
-        " keys.\n"
+        f" out. {said}\n\nIf this was not you, ask for a new password at once: choosing it logs"
+        " everybody out, and revokes all API keys.\n"
     )
     return Mail(email, "Your password was changed", SecretStr(body))

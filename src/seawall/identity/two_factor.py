@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.crypto import Place
 from seawall.core.errors import ConflictError, InvalidError, NotFoundError
 from seawall.identity.desk import Desk
+from seawall.identity.errors import NotAuthenticatedError, SecondFactorNeededError
+from seawall.identity.schemas import UserRecord
 from seawall.identity.store import users
 from seawall.identity.tables import User
 from seawall.identity.totp import (
@@ -71,6 +73,40 @@ async def confirm(desk: Desk, session: AsyncSession, user_id: UUID, code: str) -
     hashes = [hash_recovery_code(each.get_secret_value()) for each in codes]
     await users.change_user(session, two_factor_enabled=True, recovery_codes=hashes)
     return codes
+
+
+async def renew_codes(session: AsyncSession) -> list[SecretStr]:
+    """Give the bound user, whose second factor is on, other recovery codes, told once.
+
+    Raises:
+        ConflictError: it is off.
+    """
+    codes = new_recovery_codes()
+    hashes = [hash_recovery_code(each.get_secret_value()) for each in codes]
+    if not await users.change_user(session, User.two_factor_enabled, recovery_codes=hashes):
+        raise ConflictError("The second factor is off.", hint="Turn it on first.")
+    return codes
+
+
+async def require_code(
+    desk: Desk, session: AsyncSession, user: UserRecord, code: str | None
+) -> None:
+    """Use up a code, or a recovery code, of the bound user where their second factor is on.
+
+    Whoever asks counts the guess.
+
+    Raises:
+        SecondFactorNeededError: it is on, and there is no code.
+        NotAuthenticatedError: the code is wrong.
+    """
+    if not user.two_factor_enabled:
+        return
+    if not code:
+        raise SecondFactorNeededError("A code of your second factor is needed too.")
+    if not await check(desk, session, user.id, code):
+        raise NotAuthenticatedError(
+            "The code is wrong, or was used before.", hint="Wait for the next one."
+        )
 
 
 async def check(desk: Desk, session: AsyncSession, user_id: UUID, code: str) -> bool:

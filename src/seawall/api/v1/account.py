@@ -19,15 +19,26 @@ from seawall.api.deps import (
 )
 from seawall.api.once import Asked, once
 from seawall.api.operations import routes
+from seawall.api.v1.proofs import MaybeCode
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.identity import api_keys, sessions
-from seawall.identity.accounts import require_name
+from seawall.identity.accounts import prove_by_code, require_name
 from seawall.identity.schemas import Scope, UserStatus
 from seawall.identity.store import preferences, users
 from seawall.identity.store import sessions as store
 from seawall.identity.tables import Profile, UserSettings
 
 router = routes()
+AvatarUrl = Annotated[
+    str,
+    # Of a host with a name, which browsers do not read otherwise: no user, port, `\` or blank.
+    StringConstraints(
+        max_length=500,
+        pattern=r"^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])"
+        r"([/?#][A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]*)?$",
+    ),
+    Field(examples=["https://example.com/ada.png"]),
+]
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
 
 
@@ -92,6 +103,7 @@ class NewApiKey(Body):
     name: _Line = Field(examples=["bot"])
     scopes: list[Scope] = Field(min_length=1, max_length=3, examples=[["read"]])
     expires_at: Time | None = Field(default=None, description="Null: until it is revoked.")
+    code: MaybeCode = None
 
 
 class MadeApiKey(ApiKey):
@@ -117,9 +129,11 @@ async def list_api_keys(bound: Person) -> ApiKeys:
 async def create_api_key(
     bound: Person, request: Request, body: NewApiKey, key: IdempotencyKey = None
 ) -> Response:
-    """Make a key."""
+    """Make a key; for more than reading a code is needed where the second factor is on."""
 
     async def work() -> Told:
+        if set(body.scopes) != {Scope.READ}:
+            await prove_by_code(bound.desk, bound.session, body.code)
         made = await api_keys.create(
             bound.session, body.name, frozenset(body.scopes), body.expires_at, bound.desk.clock()
         )
@@ -160,9 +174,7 @@ class ProfileChange(Body):
 
     username: _Line | None = Field(default=None, examples=["ada"])
     display_name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
-    avatar_url: (
-        Annotated[str, StringConstraints(max_length=500, pattern=r"^(https?://|/[^/])")] | None
-    ) = None
+    avatar_url: AvatarUrl | None = None
     bio: Annotated[str, StringConstraints(max_length=2000)] | None = None
 
 

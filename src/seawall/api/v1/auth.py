@@ -10,6 +10,7 @@ from seawall.api.bodies import Body, Shown, Time, Told
 from seawall.api.callers import DEVICE_COOKIE, SESSION_COOKIE, client_of, csrf_token
 from seawall.api.deps import Person, Stranger, TheDesk, ThePerson
 from seawall.api.operations import routes
+from seawall.api.v1.proofs import FactorCode, FullProof, MaybeCode, Password, PasswordProof
 from seawall.core.errors import ConflictError, ForbiddenError, NotFoundError
 from seawall.db.session import transaction
 from seawall.identity import accounts, leaving, login, sessions, two_factor
@@ -23,7 +24,6 @@ from seawall.identity.store import sessions as store
 router = routes("/auth", "auth")
 
 Email = Annotated[str, StringConstraints(max_length=255), Field(examples=["ada@example.com"])]
-Password = Annotated[SecretStr, Field(max_length=1024, examples=["correct horse battery staple"])]
 Token = Annotated[SecretStr, Field(max_length=1024)]
 
 
@@ -37,9 +37,7 @@ class Credentials(Body):
 class Login(Credentials):
     """What lets somebody in."""
 
-    code: Annotated[str, StringConstraints(max_length=64)] | None = Field(
-        default=None, description="Of the second factor, or a recovery code.", examples=["123456"]
-    )
+    code: MaybeCode = None
     device: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         default=None, description="What an earlier login made this device known by."
     )
@@ -193,18 +191,27 @@ async def forgot_password(desk: TheDesk, body: Address) -> None:
     await accounts.request_reset(desk, body.email)
 
 
+class PasswordReset(Verification):
+    """The token of a mail, with the password to have from now on."""
+
+    revoke_api_keys: bool = Field(
+        default=True, description="False lets API keys go on; a mail names them either way."
+    )
+
+
 @router.post(
     "/reset-password", status_code=204, operation_id="resetPassword", dependencies=[Stranger]
 )
-async def reset_password(desk: TheDesk, body: Verification) -> None:
-    """Choose a new password; all sessions end."""
-    await accounts.reset_password(desk, body.token, body.password)
+async def reset_password(desk: TheDesk, body: PasswordReset) -> None:
+    """Choose a new password; all sessions end, and all API keys unless they are to go on."""
+    await accounts.reset_password(
+        desk, body.token, body.password, revoke_api_keys=body.revoke_api_keys
+    )
 
 
-class PasswordChange(Body):
+class PasswordChange(FullProof):
     """The password, and the one to have instead."""
 
-    password: Password
     new_password: Password
 
 
@@ -215,14 +222,22 @@ async def change_password(desk: TheDesk, caller: ThePerson, body: PasswordChange
     assert caller.session_id is not None  # noqa: S101 - a person has one
     async with transaction(desk.engine, caller.user_id) as session:
         family = await store.find_family(session, caller.session_id)
-    await accounts.change_password(desk, user, body.password, body.new_password, family)
+    given = accounts.Proof(body.password, body.code)
+    await accounts.change_password(desk, user, given, body.new_password, family)
+
+
+class AddressChange(FullProof):
+    """The address that the account is to have."""
+
+    email: Email
 
 
 @router.post("/change-email", status_code=202, operation_id="changeEmail")
-async def change_email(desk: TheDesk, caller: ThePerson, body: Credentials) -> None:
+async def change_email(desk: TheDesk, caller: ThePerson, body: AddressChange) -> None:
     """Have a token mailed to the address that the account is to have."""
     user = await accounts.find_person(desk, caller.user_id)
-    await accounts.request_email_change(desk, user, body.password, body.email)
+    given = accounts.Proof(body.password, body.code)
+    await accounts.request_email_change(desk, user, given, body.email)
 
 
 class OneToken(Body):
@@ -247,12 +262,6 @@ async def restore_account(desk: TheDesk, body: Verification) -> None:
     await leaving.restore_account(desk, body.token, body.password)
 
 
-class Proof(Body):
-    """The password, to show that it is the user who asks."""
-
-    password: Password
-
-
 class Enrolment(Told):
     """What an authenticator app is told, once."""
 
@@ -263,7 +272,7 @@ class Enrolment(Told):
 class Code(Body):
     """A code of the second factor."""
 
-    code: Annotated[str, StringConstraints(max_length=64)] = Field(examples=["123456"])
+    code: FactorCode
 
 
 class RecoveryCodes(Told):
@@ -273,7 +282,7 @@ class RecoveryCodes(Told):
 
 
 @router.post("/two-factor", operation_id="beginTwoFactor")
-async def begin_two_factor(desk: TheDesk, caller: ThePerson, body: Proof) -> Enrolment:
+async def begin_two_factor(desk: TheDesk, caller: ThePerson, body: PasswordProof) -> Enrolment:
     """Begin with a second factor, which is on once a code of it is confirmed."""
     await accounts.prove(desk, await accounts.find_person(desk, caller.user_id), body.password)
     async with transaction(desk.engine, caller.user_id) as session:
@@ -287,8 +296,18 @@ async def confirm_two_factor(desk: TheDesk, bound: Person, body: Code) -> Recove
     return RecoveryCodes(recovery_codes=codes)
 
 
-class Disarm(Proof, Code):
+class Disarm(PasswordProof, Code):
     """The password and a code."""
+
+
+@router.post("/two-factor/recovery-codes", operation_id="renewRecoveryCodes")
+async def renew_recovery_codes(desk: TheDesk, caller: ThePerson, body: Disarm) -> RecoveryCodes:
+    """Have other recovery codes; the earlier ones are over."""
+    user = await accounts.find_person(desk, caller.user_id)
+    await accounts.prove(desk, user, body.password)
+    async with transaction(desk.engine, caller.user_id) as session:
+        await two_factor.require_code(desk, session, user, body.code)
+        return RecoveryCodes(recovery_codes=await two_factor.renew_codes(session))
 
 
 @router.post("/two-factor/disable", status_code=204, operation_id="disableTwoFactor")

@@ -1,35 +1,19 @@
 """Leaving with everything: the account as files, and its deletion."""
 
-from typing import Annotated
-
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field, SecretStr, StringConstraints
 
-from seawall.api.bodies import Body, Time, Told
+from seawall.api.bodies import Time, Told
 from seawall.api.callers import SESSION_COOKIE, client_of
 from seawall.api.deps import TheDesk, ThePerson
 from seawall.api.operations import routes
 from seawall.api.shares import Shares
+from seawall.api.v1.proofs import FullProof, PasswordProof
 from seawall.identity import leaving
 from seawall.identity.accounts import find_person, prove
 from seawall.identity.export import count_export, export_account
 
 router = routes("/account", "account")
-
-
-class Word(Body):
-    """The password, to show that it is the user who asks."""
-
-    password: SecretStr = Field(max_length=1024, examples=["correct horse battery staple"])
-
-
-class FullProof(Word):
-    """The password, and a code where the second factor is on."""
-
-    code: Annotated[str, StringConstraints(max_length=64)] | None = Field(
-        default=None, description="Of the second factor, or a recovery code.", examples=["123456"]
-    )
 
 
 class Left(Told):
@@ -45,7 +29,9 @@ class Left(Told):
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {}}, "description": "CSV files in a ZIP."}},
 )
-async def export(desk: TheDesk, request: Request, caller: ThePerson, body: Word) -> Response:
+async def export(
+    desk: TheDesk, request: Request, caller: ThePerson, body: PasswordProof
+) -> Response:
     """Give everything that is the user's own, as CSV files and a manifest in a ZIP."""
     user = await find_person(desk, caller.user_id)
     await prove(desk, user, body.password)

@@ -56,12 +56,13 @@ class ApiKeysOperations(Connection):
         scopes: list[Literal["read", "trade", "manage"]],
         idempotency_key: str | None = None,
         expires_at: datetime | Omitted | None = OMITTED,
+        code: str | Omitted | None = OMITTED,
     ) -> MadeApiKey:
-        """Make a key."""
+        """Make a key; for more than reading a code is needed where the second factor is on."""
         request = Request(
             "POST",
             "/api/v1/api-keys",
-            json={"name": name, "scopes": scopes, "expires_at": expires_at},
+            json={"name": name, "scopes": scopes, "expires_at": expires_at, "code": code},
             headers={"Idempotency-Key": idempotency_key},
             is_named=True,
         )

@@ -58,19 +58,25 @@ class AuthOperations(Connection):
         request = Request("POST", "/api/v1/auth/two-factor", json={"password": password})
         return self.send(request, TypeAdapter(Enrolment))
 
-    def change_email(self, *, email: str, password: str) -> None:
+    def change_email(
+        self, *, password: str, email: str, code: str | Omitted | None = OMITTED
+    ) -> None:
         """Have a token mailed to the address that the account is to have."""
         request = Request(
-            "POST", "/api/v1/auth/change-email", json={"email": email, "password": password}
+            "POST",
+            "/api/v1/auth/change-email",
+            json={"password": password, "code": code, "email": email},
         )
         self.raw(request)
 
-    def change_password(self, *, password: str, new_password: str) -> None:
+    def change_password(
+        self, *, password: str, new_password: str, code: str | Omitted | None = OMITTED
+    ) -> None:
         """Change the password; all other sessions end."""
         request = Request(
             "POST",
             "/api/v1/auth/change-password",
-            json={"password": password, "new_password": new_password},
+            json={"password": password, "code": code, "new_password": new_password},
         )
         self.raw(request)
 
@@ -169,10 +175,23 @@ class AuthOperations(Connection):
         )
         self.raw(request)
 
-    def reset_password(self, *, token: str, password: str) -> None:
-        """Choose a new password; all sessions end."""
+    def renew_recovery_codes(self, *, code: str, password: str) -> RecoveryCodes:
+        """Have other recovery codes; the earlier ones are over."""
         request = Request(
-            "POST", "/api/v1/auth/reset-password", json={"token": token, "password": password}
+            "POST",
+            "/api/v1/auth/two-factor/recovery-codes",
+            json={"code": code, "password": password},
+        )
+        return self.send(request, TypeAdapter(RecoveryCodes))
+
+    def reset_password(
+        self, *, token: str, password: str, revoke_api_keys: bool | Omitted = OMITTED
+    ) -> None:
+        """Choose a new password; all sessions end, and all API keys unless they are to go on."""
+        request = Request(
+            "POST",
+            "/api/v1/auth/reset-password",
+            json={"token": token, "password": password, "revoke_api_keys": revoke_api_keys},
         )
         self.raw(request)
 
