@@ -1,5 +1,6 @@
 """`seawall serve` refuses what is unsafe, and stops when the requests under way are answered."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -128,11 +129,35 @@ def test_several_processes_tell_what_all_have_done(
                 written = httpx.get(f"{address}/metrics").text
                 assert _asked_for_readiness(text_string_to_metric_families(written)) == asked
                 assert "seawall_request_seconds_bucket" in written
+            children = _children(server.pid)
+            _hold_up(children, 6.5)
+            assert _children(server.pid) == children, "one that was slow was killed"
+            assert _answers(address)
         finally:
             server.send_signal(signal.SIGTERM)
             _, errors = server.communicate(timeout=30)
     assert b"Traceback" not in errors
     assert not list(tmp_path.glob("seawall-metrics-*"))
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:  # There is no /proc.
+        return []
+    return [int(each) for each in found if b"spawn_main" in _command(each)]
+
+
+def _command(pid: str) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def _hold_up(processes: list[int], seconds: float) -> None:
+    for each in processes:
+        os.kill(each, signal.SIGSTOP)
+    sleep(seconds)
+    for each in processes:
+        os.kill(each, signal.SIGCONT)
 
 
 def _counted_in(file: Path) -> list[Metric]:

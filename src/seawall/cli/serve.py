@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 APP = "seawall.api.app:create_app"
 """The API stands beside the command line, and is named for whoever starts it."""
 
+HUNG_SECONDS = 60
+"""A process that says nothing for so long is killed and replaced. What is compiled when it is first
+computed can hold one up for many seconds on a busy machine, while requests are under way."""
+
 STREAMS: "dict[str, Any]" = {
     # They can cut a stream that is not read, and end those that go on when the server stops.
     "http": "seawall.api.streams.protocol:Http",
@@ -129,6 +133,7 @@ def _run(binding: _Binding) -> None:
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=binding.grace,
+        timeout_worker_healthcheck=HUNG_SECONDS,
         ssl_certfile=binding.certificate,
         ssl_keyfile=binding.key,
     )

@@ -2,17 +2,27 @@
 
 A window lasts 15 minutes and takes five guesses, so that in any 15 minutes, which meet two windows
 at most, no more than ten are looked at. When the cache is away nothing can be counted, and so
-nobody logs in: `Cache.hit` raises `UnavailableError`.
+nobody logs in: `Cache.hit` raises `UnavailableError`. When it has forgotten what it counted, which
+a process can tell from what it was told before, its new count is worth nothing, and guesses are
+refused until the window is over.
 """
 
 import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from seawall.core.time import iso
 from seawall.db.cache import Cache
+from seawall.db.cache.values import Usage
 from seawall.identity.errors import TooManyRequestsError
 
 GUESSES, GUESS_SECONDS = 5, 15 * 60
 MAILS, MAIL_SECONDS = 3, 60 * 60
+REMEMBERED = 10_000
+"""Counts that a process keeps in mind, the newest."""
+_FORGOTTEN = 1 << 62
+_NEVER = (datetime.min.replace(tzinfo=UTC), 0)
 
 
 def account_of(email: str) -> str:
@@ -20,14 +30,52 @@ def account_of(email: str) -> str:
     return hashlib.sha256(email.strip().lower().encode(errors="surrogatepass")).hexdigest()
 
 
-async def count_guess(cache: Cache, account: str, device: str | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a process was told of counts: one that is asked for later is higher, or all was lost."""
+
+    _told: OrderedDict[tuple[str, str], tuple[datetime, int]] = field(default_factory=OrderedDict)
+
+    async def hit(self, cache: Cache, account: str, endpoint: str) -> Usage:
+        """Count a guess; of what the cache has forgotten the count is without end.
+
+        Raises:
+            UnavailableError: the cache is away.
+        """
+        name = (account, endpoint)
+        # Looked at before the cache is asked: answers to several at once come in any order.
+        ends, before = self._told.get(name, _NEVER)
+        usage = await cache.hit(account, endpoint, GUESS_SECONDS)
+        count = usage.count
+        if usage.resets_at == ends and count <= before:
+            count = _FORGOTTEN
+        ends, highest = self._told.pop(name, _NEVER)
+        highest = highest if usage.resets_at == ends else 0
+        if highest == _FORGOTTEN:
+            count = _FORGOTTEN
+        self._told[name] = (usage.resets_at, max(count, highest))
+        self._forget(usage.resets_at)
+        return Usage(count, usage.resets_at)
+
+    def _forget(self, ends: datetime) -> None:
+        """Forget windows that were over, and the oldest of very many."""
+        while self._told:
+            oldest = next(iter(self._told.values()))[0]
+            if len(self._told) <= REMEMBERED and oldest >= ends:
+                return
+            self._told.popitem(last=False)
+
+
+async def count_guess(
+    cache: Cache, counts: Counts, account: str, device: str | None = None
+) -> None:
     """Count one guess at an account's password, or from one of its known devices.
 
     Raises:
         TooManyRequestsError: there were too many; this one is not to be looked at.
         UnavailableError: the cache is away.
     """
-    usage = await cache.hit(account, f"login:{device or 'unknown'}", GUESS_SECONDS)
+    usage = await counts.hit(cache, account, f"login:{device or 'unknown'}")
     if usage.count > GUESSES:
         raise TooManyRequestsError(
             f"There were too many attempts at this account. Try again at {iso(usage.resets_at)}.",

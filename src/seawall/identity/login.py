@@ -65,7 +65,7 @@ async def check_password(
     known = "here" if here else None
     if found is not None and not here:
         known = devices.recognise(desk.secret.key(DEVICE), found.id, device, desk.clock())
-    await count_guess(desk.cache, account_of(email), known)
+    await count_guess(desk.cache, desk.counts, account_of(email), known)
     held = None if found is None else found.password_hash
     return found, await desk.passwords.check(password, held, old_cost)
 
