@@ -1,7 +1,4 @@
-"""Memory stays as it is, however long and whatever is asked: measured of each serving process.
-
-`SEAWALL_TEST_MEMORY_MINUTES` says how long, where 30 minutes are too long or too short.
-"""
+"""A server of several processes, and people who ask it for a bit of everything."""
 
 import asyncio
 import json
@@ -9,12 +6,11 @@ import os
 import random
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,82 +35,22 @@ from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timefra
 V1 = "/api/v1"
 SECRET = "only for the tests, and 32 characters or more"  # noqa: S105 - of nobody
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of nobody
-WORKERS, PERSONS, DAYS = 2, 12, 400
+DAYS = 400
 PAUSE = 0.5
 """Seconds between what one person does: a user has 600 requests a minute."""
-MOST_GROWTH = 0.05
-WARM_UP_SECONDS = 240
-SHORT_SECONDS, SHORT_MOST_GROWTH = 8, 0.25
-MIB = 1 << 20
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/smaps_rollup").exists(), reason="no /proc to read memory from"
-)
-
-
-def private_bytes(pid: int) -> int:
-    """Return the memory that a process shares with no other."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(each.split()[1]) for each in lines if each.startswith("Private_")) * 1024
-
-
-def growth(samples: Sequence[float]) -> float:
-    """Return by what fraction memory grew, from the first fifth of samples to the last.
-
-    Of each it is the median: a hash takes 64 MiB for a moment.
-    """
-    fifth = len(samples) // 5
-    return statistics.median(samples[-fifth:]) / statistics.median(samples[:fifth]) - 1
-
-
-def test_a_leak_would_be_seen() -> None:
-    noise = random.Random(1)  # noqa: S311 - no secrets
-    flat = [200.0 + noise.random() + 64 * (noise.random() < 0.2) for _ in range(1_000)]
-    assert abs(growth(flat)) < 0.01
-    # A hundred bytes for each of 100 requests a second, in half an hour.
-    leaking = [each + 17.2 * number / 1_000 for number, each in enumerate(flat)]
-    assert growth(leaking) > MOST_GROWTH
-
-
-def test_a_leak_of_a_process_is_seen() -> None:
-    program = (
-        "kept = [bytearray(b'x' * (20 << 20))]\n"
-        "for line in iter(input, ''):\n"
-        "    kept += [bytearray(b'x' * (1 << 20))] if line == 'leak' else []\n"
-        "    print(len(kept), flush=True)\n"
-    )
-    found = {}
-    for what in ("keep", "leak"):
-        with subprocess.Popen(
-            [sys.executable, "-c", program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            samples = []
-            for _ in range(10):
-                process.stdin.write(f"{what}\n")
-                process.stdin.flush()
-                process.stdout.readline()
-                samples.append(private_bytes(process.pid))
-            process.stdin.write("\n")
-            process.stdin.flush()
-        found[what] = growth(samples)
-    assert abs(found["keep"]) < 0.01
-    assert found["leak"] > MOST_GROWTH
+TOO_LARGE = (1 << 20) + 1
 
 
 class Process:
     """`seawall serve` with several workers."""
 
-    def __init__(self, given: dict[str, str]) -> None:
+    def __init__(self, given: dict[str, str], workers: int) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         command = [sys.executable, "-m", "seawall.cli.app", "serve", "--port", str(self.port)]
         # What needs no login is counted by address: so many come that each has one of their own.
-        command += ["--workers", str(WORKERS), "--proxy", "127.0.0.0/8"]
+        command += ["--workers", str(workers), "--proxy", "127.0.0.0/8"]
         self._process = subprocess.Popen(command, env=os.environ | given, stdout=subprocess.DEVNULL)
 
     @property
@@ -123,12 +59,11 @@ class Process:
         return f"http://127.0.0.1:{self.port}"
 
     def workers(self) -> list[int]:
-        """The processes that serve; another child tracks what they share."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        found = [int(each) for each in children.read_text().split()]
-        return [
-            each for each in found if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()
-        ]
+        """The processes that serve; of several there is a parent, and a child that tracks."""
+        own = self._process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        commands = {int(each): Path(f"/proc/{each}/cmdline").read_bytes() for each in children}
+        return [each for each, what in commands.items() if b"spawn_main" in what] or [own]
 
     async def is_up(self) -> None:
         """Wait until it answers."""
@@ -348,7 +283,7 @@ class Person:
         elif way == 2:
             await self._ask("GET", "/profile", 401, headers={"Authorization": "Bearer a.b.c"})
         elif way == 3:
-            await self._ask("PATCH", "/profile", 413, content=b"x" * (MIB + 1))
+            await self._ask("PATCH", "/profile", 413, content=b"x" * TOO_LARGE)
         else:
             given = {"email": f"{uuid4().hex}@example.com", "password": "not the password"}
             await self._ask("POST", "/auth/login", 401, json=given)
@@ -366,67 +301,47 @@ def _candles(pair: str, seed: int) -> ParsedFile:
     return ParsedFile("test", SeriesKind.CANDLES, records, DAYS, (), pair, "kraken", daily)
 
 
-async def _fill(desk: Any) -> None:
+async def _fill(desk: Any, persons: int) -> None:
     async with transaction(desk.engine, OWNER_ID) as session:
         await ensure_owner(session)
         await ingest(session, _candles("BTC/USD", 1), "btc")
         await ingest(session, _candles("ETH/USD", 2), "eth")
-    password = "correct horse battery staple"  # noqa: S105 - of nobody
-    for number in range(PERSONS):
-        await create_user(
-            desk, NewUser(f"person-{number}@example.com", password=SecretStr(password))
-        )
+    for number in range(persons):
+        new = NewUser(f"person-{number}@example.com", password=SecretStr(PASSWORD))
+        await create_user(desk, new)
 
 
 @pytest.fixture
-def served(module_location: Location, valkey: Any, tmp_path: Path) -> Iterator[Process]:
-    """The API as it is served to others: several processes, which share a cache."""
-    process = Process(
-        {
-            "SEAWALL_HOME": str(tmp_path),
-            "SEAWALL_API__SECRET": SECRET,
-            "SEAWALL_DATABASE__URL": module_location.url,
-            "SEAWALL_DATABASE__ADMIN_URL": module_location.admin_url,
-            "SEAWALL_CACHE__URL": f"unix://{valkey.unix_socket_path}",
-        }
-    )
-    yield process
-    process.stop()
+def serve(module_location: Location, valkey: Any, tmp_path: Path) -> Iterator[Any]:
+    """Serves the API as it is served to others: by several processes, which share a cache."""
+    given = {
+        "SEAWALL_HOME": str(tmp_path),
+        "SEAWALL_API__SECRET": SECRET,
+        "SEAWALL_DATABASE__URL": module_location.url,
+        "SEAWALL_DATABASE__ADMIN_URL": module_location.admin_url,
+        "SEAWALL_CACHE__URL": f"unix://{valkey.unix_socket_path}",
+    }
+    started: list[Process] = []
+
+    async def start(workers: int) -> Process:
+        started.append(Process(given, workers))
+        await started[-1].is_up()
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
 
 
-async def test_memory_stays_as_it_is(
-    served: Process, module_location: Location, tmp_path: Path, open_desk: Any, figures: Any
-) -> None:
-    minutes = float(os.environ.get("SEAWALL_TEST_MEMORY_MINUTES", "30"))
-    warm_up = figures.pick(SHORT_SECONDS, WARM_UP_SECONDS)
-    seconds = minutes * 60 if figures.is_long else SHORT_SECONDS
-    # What is loaded when it is first needed still comes in the short form.
-    most = 100 * (MOST_GROWTH if figures.is_long else SHORT_MOST_GROWTH)
-    async with open_desk(module_location, tmp_path, Cache) as desk:
-        await _fill(desk)
-    await served.is_up()
-    people = [Person(served.url, number) for number in range(figures.pick(4, PERSONS))]
-    await asyncio.gather(*(each.begin() for each in people))
-    workers = served.workers()
-    assert len(workers) == WORKERS
-    until = time.monotonic() + warm_up + seconds
-    samples: dict[int, list[float]] = {each: [] for each in workers}
-    async with asyncio.TaskGroup() as going:
-        for each in people:
-            going.create_task(each.go_on(until))
-        await asyncio.sleep(warm_up)
-        while time.monotonic() < until:
-            for pid, found in samples.items():
-                found.append(private_bytes(pid))
-            assert served.workers() == workers, "one ended, and another came in its place"
-            await asyncio.sleep(seconds / 1_000)
-    for each in people:
-        await each.end()
-    done = sum((each.done for each in people), Counter[str]())
-    print(dict(done))  # noqa: T201
-    figures.at_least("memory: things done", done.total(), "", figures.pick(50, 5_000))
-    for number, found in enumerate(samples.values()):
-        print(f"worker {number}:", [round(each / MIB) for each in found[:: len(found) // 60]])  # noqa: T201
-        figures.at_most(f"memory: of worker {number} at the end", found[-1] / MIB, "MiB", 1_024)
-        more = 100 * growth(found)
-        figures.at_most(f"memory: growth of worker {number}", more, "%", most)
+@pytest.fixture
+def gather(module_location: Location, tmp_path: Path, open_desk: Any) -> Any:
+    """Makes so many people who do a bit of everything, and prices of what they hold."""
+
+    async def make(url: str, persons: int) -> list[Person]:
+        async with open_desk(module_location, tmp_path, Cache) as desk:
+            await _fill(desk, persons)
+        people = [Person(url, number) for number in range(persons)]
+        await asyncio.gather(*(each.begin() for each in people))
+        return people
+
+    return make
