@@ -31,6 +31,7 @@ UNDER = "/api/v1/auth/"
 BODIES: dict[str, dict[str, Any]] = {
     "/api-keys": {"name": "Mine", "scopes": ["read"]},
     "/portfolios": {"name": "Mine"},
+    "/transactions/voids": {"imported_at": "2024-01-01T00:00:00Z"},
     "/what-if": {"trades": [{"side": "buy", "asset": "BTC", "quantity": "1"}]},
 }
 """What is sent where nothing at all would be refused."""
@@ -46,6 +47,7 @@ async def _victim(web: Web, email: str = "victim@example.com") -> dict[str, str]
     portfolio = made.json()["id"]
     path = f"{V1}/portfolios/{portfolio}"
     await client.post(f"{path}/transactions", content=CSV, headers=TEXT)
+    (deposit,) = (await client.get(f"{path}/transactions")).json()["items"]
     key = await client.post(f"{V1}/api-keys", json={"name": "canary", "scopes": ["read"]})
     (session,) = (await client.get(f"{V1}/sessions")).json()["items"]
     me = (await client.get(f"{V1}/profile")).json()["id"]
@@ -59,6 +61,7 @@ async def _victim(web: Web, email: str = "victim@example.com") -> dict[str, str]
         )
     return {
         "portfolio_id": portfolio,
+        "transaction_id": deposit["id"],
         "key_id": key.json()["id"],
         "session_id": session["id"],
         "report_id": str(kept.id),

@@ -45,10 +45,13 @@ async def _filled(client: AsyncClient, *rows: str) -> str:
     if rows:
         done = await client.post(f"{path}/transactions", content=csv(*rows), headers=TEXT)
         assert done.status_code == 201, done.text
-        assert done.json() == {
+        told = done.json()
+        assert told.pop("imported_at") is not None
+        assert told == {
             "rows_read": len(rows),
             "inserted": len(rows),
             "unchanged": 0,
+            "left_out": 0,
             "dry_run": False,
         }
     return path
@@ -98,7 +101,14 @@ async def test_the_same_file_changes_nothing_and_a_wrong_one_nothing_either(
 async def test_a_dry_run_keeps_and_queues_nothing(ada: AsyncClient, location: Location) -> None:
     path = await _filled(ada)
     tried = await ada.post(f"{path}/transactions?dry_run=true", content=csv(*ROWS), headers=TEXT)
-    assert tried.json() == {"rows_read": 5, "inserted": 5, "unchanged": 0, "dry_run": True}
+    assert tried.json() == {
+        "rows_read": 5,
+        "inserted": 5,
+        "unchanged": 0,
+        "left_out": 0,
+        "imported_at": None,
+        "dry_run": True,
+    }
     assert (await ada.get(f"{path}/transactions")).json()["items"] == []
     queued = text("SELECT count(*) FROM queue.procrastinate_jobs")
     async with open_admin(location) as admin, admin.connect() as connection:

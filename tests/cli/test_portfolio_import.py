@@ -90,6 +90,8 @@ def test_a_file_is_imported_once(main: Cli, write_transactions: Write) -> None:
         "inserted": 0,
         "unchanged": 2,
         "rejected": [],
+        "left_out": 0,
+        "imported_at": None,
     }
     longer = write_transactions(DEPOSIT, BUY, "2024-01-03,sell,BTC,1,40000,,", name="longer.csv")
     assert main("portfolio", "import", "Main", longer, "--json").document["inserted"] == 1

@@ -33,7 +33,7 @@ async def _triggers(engine: AsyncEngine, function: str) -> dict[str, tuple[str, 
         "SELECT relname, tgname, tgtype, tgenabled, encode(tgargs, 'escape') AS arguments"
         " FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
         " JOIN pg_proc ON pg_proc.oid = tgfoid"
-        " WHERE proname = :function AND tgname NOT LIKE '%audit_logs'"
+        " WHERE proname = :function AND tgname NOT LIKE '%audit_logs' AND tgname <> 'keep_voids'"
     )
     async with engine.connect() as connection:
         rows = (await connection.execute(query, {"function": function})).all()

@@ -37,6 +37,7 @@ from seawall.api.v1 import (
     scenarios,
     scores,
     transactions,
+    voids,
     whatif,
 )
 from seawall.core.settings import load_settings
@@ -71,6 +72,7 @@ _MODULES = (
     scores,
     streams,
     transactions,
+    voids,
     whatif,
 )
 

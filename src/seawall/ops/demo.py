@@ -20,8 +20,9 @@ from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timefra
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio
 from seawall.portfolios.schemas import PortfolioRecord
-from seawall.portfolios.store import find_portfolio, list_external_ids
+from seawall.portfolios.store import find_portfolio
 from seawall.portfolios.transactions import import_transactions
+from seawall.portfolios.voiding.store import list_recorded
 from seawall.quant.simulate import AssetSpec, CandleArrays, MarketSpec, SimulatedAsset, simulate
 from seawall.risk.report import report
 from seawall.risk.schemas import RiskQuestion, RiskReport
@@ -116,7 +117,7 @@ async def build_demo(engine: AsyncEngine, advance: Advance) -> Demo:
     async with transaction(engine, OWNER_ID) as session:
         portfolio = await _ensure_portfolio(session)
         parsed = parse_transactions(_transactions(market).encode(), AS_OF, "the demo")
-        was_filled = bool(await list_external_ids(session, portfolio.id))
+        was_filled = bool((await list_recorded(session, portfolio.id)).held)
         recorded = await import_transactions(session, portfolio, parsed)
         if recorded.rejected or (was_filled and recorded.inserted):
             raise ConflictError(

@@ -39,6 +39,14 @@ class LotMethod(StrEnum):
     AVERAGE = "average"
 
 
+class VoidKind(StrEnum):
+    """How a transaction was voided: by itself, to be replaced, or with all of its import."""
+
+    ROW = "row"
+    CORRECTION = "correction"
+    IMPORT = "import"
+
+
 _NOT_FOR_CASH = frozenset(
     {TransactionType.BUY, TransactionType.SELL, TransactionType.STAKE, TransactionType.UNSTAKE}
 )
@@ -346,10 +354,16 @@ class HeadlineRisk:
 
 @dataclass(frozen=True, slots=True)
 class TransactionsImport:
-    """What importing a file of transactions did; nothing of it when a row was rejected."""
+    """What importing a file of transactions did; nothing of it when a row was rejected.
+
+    `left_out` were voided by hand before. What was inserted can be voided together by
+    `imported_at`, which is None where nothing was.
+    """
 
     portfolio: str
     rows_read: int
     inserted: int
     unchanged: int
     rejected: tuple[Rejected, ...]
+    left_out: int = 0
+    imported_at: datetime | None = None

@@ -221,15 +221,19 @@ async def list_assets(session: AsyncSession, portfolio_id: UUID) -> list[str]:
 async def list_transactions(
     session: AsyncSession, portfolio_id: UUID, known_at: datetime | None = None
 ) -> list[Transaction]:
-    """Return what happened in a portfolio, in order, as far as it was recorded by `known_at`."""
+    """Return what happened in a portfolio, in order, as it was recorded and not voided by then."""
     query = (
         select(TransactionRow, Asset.symbol)
         .join(Asset, Asset.id == TransactionRow.asset_id)
         .where(TransactionRow.portfolio_id == portfolio_id)
         .order_by(TransactionRow.transaction_date, TransactionRow.entry)
     )
-    if known_at is not None:
-        query = query.where(TransactionRow.recorded_at <= known_at)
+    voided_at = TransactionRow.voided_at
+    if known_at is None:
+        query = query.where(voided_at.is_(None))
+    else:
+        counted = voided_at.is_(None) | (voided_at > known_at)
+        query = query.where(TransactionRow.recorded_at <= known_at, counted)
     rows = await session.execute(query)
     return [
         Transaction(
@@ -245,16 +249,6 @@ async def list_transactions(
         )
         for row, symbol in rows
     ]
-
-
-async def list_external_ids(session: AsyncSession, portfolio_id: UUID) -> set[str]:
-    """Return the fingerprints of everything that was imported into a portfolio."""
-    rows = await session.scalars(
-        select(TransactionRow.external_id).where(
-            TransactionRow.portfolio_id == portfolio_id, TransactionRow.external_id.is_not(None)
-        )
-    )
-    return {each for each in rows if each is not None}
 
 
 async def add_transactions(
@@ -358,7 +352,9 @@ async def sum_holdings(session: AsyncSession, portfolio_id: UUID) -> None:
 async def is_newest(session: AsyncSession, portfolio_id: UUID, as_of: datetime) -> bool:
     """Tell whether nothing happened in a portfolio after an instant, nor was it valued later."""
     later = exists().where(
-        TransactionRow.portfolio_id == portfolio_id, TransactionRow.transaction_date > as_of
+        TransactionRow.portfolio_id == portfolio_id,
+        TransactionRow.transaction_date > as_of,
+        TransactionRow.voided_at.is_(None),
     )
     valued_later = exists().where(Portfolio.id == portfolio_id, Portfolio.valued_at > as_of)
     return not await session.scalar(select(later | valued_later))

@@ -219,7 +219,9 @@ class TransactionRow(Base):
     """One thing that happened in a portfolio.
 
     `price` and `fee_quantity` are what was paid, in the asset that it was paid in, where that is
-    not USD; `price_usd` and `fee_usd` are the same in USD at the time.
+    not USD; `price_usd` and `fee_usd` are the same in USD at the time. What is voided counts no
+    more, from `voided_at` on; what it was replaced by names it in `replaces_id`, and has its
+    `entry`.
     """
 
     __tablename__ = "transactions"
@@ -232,8 +234,11 @@ class TransactionRow(Base):
             ondelete="SET NULL (exchange_connection_id)",
         ),
         UniqueConstraint("user_id", "id", name="uq_transactions_tenant"),
-        UniqueConstraint(
-            "portfolio_id", "external_id", "user_id", name="uq_transactions_external_id"
+        ForeignKeyConstraint(
+            ["user_id", "replaces_id"],
+            ["transactions.user_id", "transactions.id"],
+            name="fk_transactions_replaced",
+            ondelete="CASCADE",
         ),
         CheckConstraint(
             "transaction_type IN ('buy', 'sell', 'transfer', 'stake', 'unstake', 'reward', 'fee',"
@@ -247,6 +252,33 @@ class TransactionRow(Base):
         CheckConstraint("fee_quantity > 0 AND fee_quantity < 'Infinity'", name="fee_quantity"),
         CheckConstraint("(price IS NULL) = (price_currency_id IS NULL)", name="price_currency"),
         CheckConstraint("(fee_quantity IS NULL) = (fee_asset_id IS NULL)", name="fee_asset"),
+        CheckConstraint("void_kind IN ('row', 'correction', 'import')", name="void_kind"),
+        CheckConstraint(
+            "(voided_at IS NULL) = (void_kind IS NULL)"
+            " AND (voided_at IS NOT NULL OR void_reason = '')",
+            name="voided",
+        ),
+        CheckConstraint("voided_at >= recorded_at", name="voided_after"),
+        Index(
+            "uq_transactions_external_id",
+            "portfolio_id",
+            "external_id",
+            "user_id",
+            unique=True,
+            postgresql_where=text("voided_at IS NULL"),
+        ),
+        Index(
+            "uq_transactions_replaces_id",
+            "user_id",
+            "replaces_id",
+            unique=True,
+            postgresql_where=text("replaces_id IS NOT NULL"),
+        ),
+        Index(
+            "idx_transactions_voided_at",
+            "voided_at",
+            postgresql_where=text("voided_at IS NOT NULL"),
+        ),
         Index("idx_transactions_history", "portfolio_id", "transaction_date", "entry"),
         Index("idx_transactions_transaction_date", "user_id", text("transaction_date DESC")),
         Index("idx_transactions_type", "portfolio_id", "transaction_type"),
@@ -300,6 +332,10 @@ class TransactionRow(Base):
         Money, Computed("quantity * price_usd", persisted=True)
     )
     imported_at: Mapped[datetime | None]
+    voided_at: Mapped[datetime | None]
+    void_kind: Mapped[str | None]
+    void_reason: Mapped[str] = mapped_column(server_default="")
+    replaces_id: Mapped[UUID | None]
 
 
 class LotRow(Base):

@@ -3,9 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from uuid import UUID
 
-from seawall.portfolios.schemas import TransactionType
+from seawall.portfolios.schemas import TransactionType, VoidKind
+
+
+class Voided(StrEnum):
+    """Whether transactions that were voided are wanted as well, or alone."""
+
+    WITHOUT = "without"
+    WITH = "with"
+    ONLY = "only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +25,15 @@ class TransactionFilter:
     asset: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    voided: Voided = Voided.WITHOUT
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionRecord:
-    """A transaction as it is stored; `entry` orders those of one instant."""
+    """A transaction as it is stored; `entry` orders those of one instant.
+
+    One that was voided counts no more since then; one that was corrected is `replaced_by` another.
+    """
 
     id: UUID
     time: datetime
@@ -33,6 +46,26 @@ class TransactionRecord:
     total_usd: Decimal | None
     notes: str
     recorded_at: datetime
+    imported_at: datetime | None
+    voided_at: datetime | None
+    void_reason: str
+    replaces_id: UUID | None
+    void_kind: VoidKind | None
+    replaced_by: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRecord:
+    """What came in with one import: how many transactions, how many still count, and of when.
+
+    What replaced one of them counts as one of them.
+    """
+
+    imported_at: datetime
+    transactions: int
+    voided: int
+    first: datetime
+    last: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,23 +5,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, func, select, tuple_
+from sqlalchemy import Row, Select, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import aliased
 
 from seawall.db.engine import TenantConnection
 from seawall.db.paging import Span, page
 from seawall.db.quick import Statement
 from seawall.market.tables import Asset
 from seawall.portfolios.browse.schemas import (
+    ImportRecord,
     LotRecord,
     SnapshotRecord,
     TransactionFilter,
     TransactionRecord,
+    Voided,
 )
-from seawall.portfolios.schemas import PortfolioRecord, TransactionType
+from seawall.portfolios.schemas import PortfolioRecord, TransactionType, VoidKind
 from seawall.portfolios.store import PORTFOLIO_COLUMNS, record_of, record_of_row
 from seawall.portfolios.tables import LotRow, Portfolio, PortfolioSnapshot, TransactionRow
 
+_LATER = aliased(TransactionRow)
 _TRANSACTION = (
     TransactionRow.id,
     TransactionRow.transaction_date,
@@ -34,7 +38,26 @@ _TRANSACTION = (
     TransactionRow.total_usd,
     TransactionRow.notes,
     TransactionRow.recorded_at,
+    TransactionRow.imported_at,
+    TransactionRow.voided_at,
+    TransactionRow.void_reason,
+    TransactionRow.replaces_id,
+    TransactionRow.void_kind,
+    select(_LATER.id)
+    .where(_LATER.user_id == TransactionRow.user_id, _LATER.replaces_id == TransactionRow.id)
+    .scalar_subquery(),
 )
+TRANSACTIONS_BY: dict[str, tuple[Any, ...]] = {
+    "time": (TransactionRow.transaction_date, TransactionRow.entry, TransactionRow.id),
+    "recorded_at": (TransactionRow.recorded_at, TransactionRow.entry, TransactionRow.id),
+    "asset": (
+        Asset.symbol,
+        TransactionRow.transaction_date,
+        TransactionRow.entry,
+        TransactionRow.id,
+    ),
+}
+"""What transactions are sorted by; what replaced another has its entry."""
 
 
 async def find_portfolio(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord | None:
@@ -105,27 +128,59 @@ def _chosen(
         conditions.append(TransactionRow.transaction_date >= wanted.since)
     if wanted.until is not None:
         conditions.append(TransactionRow.transaction_date < wanted.until)
+    if wanted.voided is Voided.WITHOUT:
+        conditions.append(TransactionRow.voided_at.is_(None))
+    elif wanted.voided is Voided.ONLY:
+        conditions.append(TransactionRow.voided_at.is_not(None))
     return query.where(and_(*conditions))
 
 
 async def page_transactions(
-    session: AsyncSession,
-    portfolio_id: UUID,
-    wanted: TransactionFilter,
-    limit: int,
-    after: tuple[datetime, int] | None,
+    session: AsyncSession, portfolio_id: UUID, wanted: TransactionFilter, span: Span
 ) -> Sequence[TransactionRecord]:
-    """Return the next transactions, the newest first."""
+    """Return the next transactions, in an order of `TRANSACTIONS_BY`."""
     query = _chosen(select(*_TRANSACTION), portfolio_id, wanted)
-    place = tuple_(TransactionRow.transaction_date, TransactionRow.entry)
-    if after is not None:
-        query = query.where(place < after)
-    order = (TransactionRow.transaction_date.desc(), TransactionRow.entry.desc())
-    rows = await session.execute(query.order_by(*order).limit(limit))
-    return [
-        TransactionRecord(id_, time, entry, TransactionType(kind), *rest)
-        for id_, time, entry, kind, *rest in rows
-    ]
+    rows = await session.execute(page(query, TRANSACTIONS_BY[span.order.by], span))
+    return [_transaction(row) for row in rows]
+
+
+async def find_transaction(
+    session: AsyncSession, portfolio_id: UUID, transaction_id: UUID
+) -> TransactionRecord | None:
+    """Return a transaction of a portfolio, voided or not."""
+    query = select(*_TRANSACTION).join(Asset, Asset.id == TransactionRow.asset_id)
+    row = await session.execute(
+        query.where(
+            TransactionRow.portfolio_id == portfolio_id, TransactionRow.id == transaction_id
+        )
+    )
+    found = row.one_or_none()
+    return None if found is None else _transaction(found)
+
+
+def _transaction(row: Row[*tuple[Any, ...]]) -> TransactionRecord:
+    id_, time, entry, kind, *rest, void_kind, replaced_by = row
+    how = None if void_kind is None else VoidKind(void_kind)
+    values = [id_, time, entry, TransactionType(kind), *rest, how, replaced_by]
+    return TransactionRecord(*values)
+
+
+async def page_imports(
+    session: AsyncSession, portfolio_id: UUID, limit: int, before: datetime | None
+) -> Sequence[ImportRecord]:
+    """Return what came into a portfolio with each import, the newest first."""
+    row = TransactionRow
+    # What was corrected is counted as what it was replaced by.
+    ends = func.count().filter(row.void_kind.is_distinct_from(VoidKind.CORRECTION))
+    gone = func.count().filter(row.void_kind.in_([VoidKind.ROW, VoidKind.IMPORT]))
+    first, last = func.min(row.transaction_date), func.max(row.transaction_date)
+    query: Select[*tuple[Any, ...]] = select(row.imported_at, ends, gone, first, last).where(
+        row.portfolio_id == portfolio_id, row.imported_at.is_not(None)
+    )
+    if before is not None:
+        query = query.where(row.imported_at < before)
+    grouped = query.group_by(row.imported_at).order_by(row.imported_at.desc()).limit(limit)
+    return [ImportRecord(*each) for each in await session.execute(grouped)]
 
 
 async def count_transactions(
@@ -134,6 +189,13 @@ async def count_transactions(
     """Count the transactions that are wanted."""
     query = _chosen(select(func.count()).select_from(TransactionRow), portfolio_id, wanted)
     return int(await session.scalar(query) or 0)
+
+
+async def count_imports(session: AsyncSession, portfolio_id: UUID) -> int:
+    """Count the imports into a portfolio."""
+    query = select(func.count(TransactionRow.imported_at.distinct()))
+    found = await session.scalar(query.where(TransactionRow.portfolio_id == portfolio_id))
+    return int(found or 0)
 
 
 async def list_lots(session: AsyncSession, portfolio_id: UUID) -> Sequence[LotRecord]:

@@ -28,6 +28,13 @@ async def lock_with_primary(session: AsyncSession, portfolio_id: UUID) -> Portfo
     return next((record_of(row) for row in rows if row.id == portfolio_id), None)
 
 
+async def lock_living(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord | None:
+    """Keep others from changing a portfolio and what happened in it; None when it is not there."""
+    wanted = select(Portfolio).where(Portfolio.id == portfolio_id, Portfolio.deleted_at.is_(None))
+    row = await session.scalar(wanted.with_for_update().execution_options(populate_existing=True))
+    return None if row is None else record_of(row)
+
+
 async def write(session: AsyncSession, portfolio_id: UUID, values: Mapping[str, Any]) -> None:
     """Make columns of a portfolio these values."""
     await session.execute(update(Portfolio).where(Portfolio.id == portfolio_id).values(**values))

@@ -237,11 +237,25 @@ def _read_type(text: str) -> TransactionType:
 
 
 def _fingerprint(transaction: Transaction, seen: Counter[str]) -> str:
-    """Hash what happened, and which of its equals in the file it is.
+    said = _said(transaction)
+    seen[said] += 1
+    return _hash(said, seen[said])
+
+
+def fingerprint(transaction: Transaction, number: int) -> str:
+    """Hash what happened, and which of its equals it is, counted from 1.
 
     Notes are left out: who mends a note and imports the file again has not traded twice.
     """
-    said = json.dumps(
+    return _hash(_said(transaction), number)
+
+
+def _hash(said: str, number: int) -> str:
+    return hashlib.sha256(f"{said}#{number}".encode()).hexdigest()
+
+
+def _said(transaction: Transaction) -> str:
+    return json.dumps(
         [
             iso(transaction.time),
             transaction.type,
@@ -251,5 +265,3 @@ def _fingerprint(transaction: Transaction, seen: Counter[str]) -> str:
             plain(transaction.fee_usd),
         ]
     )
-    seen[said] += 1
-    return hashlib.sha256(f"{said}#{seen[said]}".encode()).hexdigest()

@@ -1,139 +1,23 @@
-"""`seawall portfolio`: make portfolios, import what happened, show what is held."""
+"""`seawall portfolio show`: what is held, what it cost, and how it did."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seawall.cli import output
-from seawall.cli.exits import INVALID
-from seawall.cli.output import Json, console, print_json, print_rejected, print_table, table
+from seawall.cli.output import Json, console, print_json, print_table, table
+from seawall.cli.portfolio.options import METHODS, Name, read_method
 from seawall.cli.session import AsOf, open_session, run
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from seawall.portfolios.performance import TimeWeightedReturn
-    from seawall.portfolios.schemas import LotMethod, PortfolioRecord, TransactionsImport
+    from seawall.portfolios.schemas import LotMethod
     from seawall.portfolios.valuation import Valuation, ValuedHolding
 
-app = typer.Typer(help="Portfolios: transactions in, holdings out.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.")]
-METHODS = "fifo|lifo|hifo|average"
-
-
-@app.command("create")
-def create(
-    name: Name,
-    description: Annotated[str, typer.Option(help="What it is for.")] = "",
-    lots: Annotated[
-        str, typer.Option(metavar=METHODS, help="Which of its lots leave first.")
-    ] = "fifo",
-    as_json: Json = False,
-) -> None:
-    """Make an empty portfolio."""
-    made = run(_create(name, description, _method(lots)))
-    if as_json:
-        print_json(made)
-    else:
-        typer.echo(f"Made portfolio {made.name!r}.")
-
-
-def _method(lots: str) -> "LotMethod":
-    from seawall.portfolios.schemas import LotMethod
-
-    if lots not in set(LotMethod):
-        raise typer.BadParameter(
-            f"{lots!r} is not one of {', '.join(LotMethod)}", param_hint="--lots"
-        )
-    return LotMethod(lots)
-
-
-async def _create(name: str, description: str, lots: "LotMethod") -> "PortfolioRecord":
-    from seawall.identity.owner import OWNER_ID
-    from seawall.portfolios.portfolios import create_portfolio
-
-    async with open_session() as session:
-        return await create_portfolio(session, OWNER_ID, name, description, lots)
-
-
-@app.command("list")
-def list_(as_json: Json = False) -> None:
-    """List the portfolios, with what each was last worth."""
-    found = run(_list())
-    if as_json:
-        print_json({"portfolios": found})
-        return
-    if not found:
-        typer.echo("There are no portfolios yet. Make one: seawall portfolio create NAME")
-        return
-    shown = table("Name", "~Description", ">Value USD", "Valued (UTC)", "Made (UTC)")
-    for each in found:
-        shown.add_row(
-            each.name,
-            each.description,
-            output.money(each.total_value_usd),
-            output.day(each.valued_at) if each.valued_at else "-",
-            output.day(each.created_at),
-        )
-    print_table(shown)
-
-
-async def _list() -> "list[PortfolioRecord]":
-    from seawall.portfolios.store import list_portfolios
-
-    async with open_session() as session:
-        return await list_portfolios(session)
-
-
-@app.command("import")
-def import_(
-    name: Name,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="CSV with date,type,asset,quantity,price_usd,fee_usd,notes."
-        ),
-    ],
-    as_json: Json = False,
-) -> int:
-    """Import a file of transactions, whole or not at all.
-
-    Types: buy, sell, transfer, stake, unstake, reward, fee, deposit, withdrawal. Importing the
-    same file again changes nothing.
-    """
-    done = run(_import(name, file))
-    if as_json:
-        print_json(done)
-    else:
-        _print_import(done)
-    return INVALID if done.rejected else 0
-
-
-async def _import(name: str, file: Path) -> "TransactionsImport":
-    from seawall.core.time import now
-    from seawall.portfolios.importers.csv import read_transactions
-    from seawall.portfolios.portfolios import get_portfolio
-    from seawall.portfolios.transactions import import_transactions
-
-    parsed = read_transactions(file, now())
-    async with open_session() as session:
-        return await import_transactions(session, await get_portfolio(session, name), parsed)
-
-
-def _print_import(done: "TransactionsImport") -> None:
-    typer.echo(
-        f"{done.portfolio}: {done.rows_read} rows read, {done.inserted} inserted,"
-        f" {done.unchanged} unchanged, {len(done.rejected)} rejected"
-    )
-    print_rejected(done.rejected)
-    if done.rejected:
-        typer.echo("Nothing was imported: mend these rows and import the file again.", err=True)
-
-
-@app.command("show")
 def show(
     name: Name,
     as_of: AsOf = None,
@@ -144,7 +28,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show what is held, what it cost, what it is worth, and how it did."""
-    method = None if lots is None else _method(lots)
+    method = None if lots is None else read_method(lots)
     valuation, performance = run(_show(name, as_of, method))
     if as_json:
         print_json(_document(valuation, performance))
