@@ -19,6 +19,8 @@ class Import:
     rows_read: int
     inserted: int
     unchanged: int
+    left_out: int
+    imported_at: datetime | None
     dry_run: bool
 
 
@@ -36,8 +38,41 @@ class NewTransaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastImport:
+    """What came together, as a file or a list, and how much of it was voided since."""
+
+    imported_at: datetime
+    transactions: int
+    voided: int
+    first: datetime
+    last: datetime
+
+
+VoidKind = str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidedTogether:
+    """How many transactions were voided."""
+
+    voided: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagePastImport:
+    """A page of a list."""
+
+    items: list[PastImport]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """One thing that happened to one asset; `price_usd` is for one unit."""
+    """One thing that happened to one asset; `price_usd` is for one unit.
+
+    What is voided counts no more since `voided_at`.
+    """
 
     id: UUID
     time: datetime
@@ -49,6 +84,12 @@ class Transaction:
     total_usd: Decimal | None
     notes: str
     recorded_at: datetime
+    imported_at: datetime | None
+    voided_at: datetime | None
+    void_kind: VoidKind | None
+    void_reason: str
+    replaces_id: UUID | None
+    replaced_by: UUID | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,23 +104,71 @@ class PageTransaction:
 class TransactionsOperations(Connection):
     """What the API does about transactions."""
 
+    def correct_transaction(
+        self,
+        portfolio_id: UUID,
+        transaction_id: UUID,
+        *,
+        if_match: str | None = None,
+        time: datetime | Omitted | None = OMITTED,
+        type: Literal[
+            "buy", "sell", "transfer", "stake", "unstake", "reward", "fee", "deposit", "withdrawal"
+        ]
+        | Omitted
+        | None = OMITTED,
+        asset: str | Omitted | None = OMITTED,
+        quantity: str | Omitted | None = OMITTED,
+        price_usd: str | Omitted | None = OMITTED,
+        fee_usd: str | Omitted | None = OMITTED,
+        notes: str | Omitted | None = OMITTED,
+        reason: str | Omitted = OMITTED,
+    ) -> Transaction:
+        """Record a transaction as it should have been, in its place; the wrong one is voided.
+
+        The answer is the new one, with an id of its own; as a JSON Merge Patch (RFC 7396) says, what
+        is left out stays.
+        """
+        request = Request(
+            "PATCH",
+            f"/api/v1/portfolios/{portfolio_id}/transactions/{transaction_id}",
+            json={
+                "time": time,
+                "type": type,
+                "asset": asset,
+                "quantity": quantity,
+                "price_usd": price_usd,
+                "fee_usd": fee_usd,
+                "notes": notes,
+                "reason": reason,
+            },
+            headers={"If-Match": if_match},
+        )
+        return self.send(request, TypeAdapter(Transaction))
+
+    def get_transaction(self, portfolio_id: UUID, transaction_id: UUID) -> Transaction:
+        """Tell of a transaction, voided or not."""
+        request = Request("GET", f"/api/v1/portfolios/{portfolio_id}/transactions/{transaction_id}")
+        return self.send(request, TypeAdapter(Transaction))
+
     def import_transactions(
         self,
         portfolio_id: UUID,
         content: bytes | str | None = None,
         *,
         dry_run: bool | Omitted = OMITTED,
+        again: bool | Omitted = OMITTED,
         idempotency_key: str | None = None,
         transactions: list[NewTransaction] | Omitted = OMITTED,
     ) -> Import:
         """Record a file or a list of transactions, whole or not at all; the same changes nothing.
 
-        A row counts as recorded when time, type, asset and amounts are the same, however it came.
+        A row counts as recorded when time, type, asset and amounts are the same, however it came. One
+        that was voided is left out, unless its whole import was.
         """
         request = Request(
             "POST",
             f"/api/v1/portfolios/{portfolio_id}/transactions",
-            query={"dry_run": dry_run},
+            query={"dry_run": dry_run, "again": again},
             json={"transactions": transactions},
             content=content,
             headers={"Idempotency-Key": idempotency_key},
@@ -87,10 +176,31 @@ class TransactionsOperations(Connection):
         )
         return self.send(request, TypeAdapter(Import))
 
+    def list_imports(
+        self,
+        portfolio_id: UUID,
+        *,
+        limit: int | Omitted = OMITTED,
+        cursor: str | Omitted | None = OMITTED,
+        total: bool | Omitted = OMITTED,
+    ) -> PagePastImport:
+        """List what was imported together, the newest first."""
+        request = Request(
+            "GET",
+            f"/api/v1/portfolios/{portfolio_id}/imports",
+            query={"limit": limit, "cursor": cursor, "total": total},
+        )
+        return self.send(request, TypeAdapter(PagePastImport))
+
     def list_transactions(
         self,
         portfolio_id: UUID,
         *,
+        sort: Literal["time", "-time", "recorded_at", "-recorded_at", "asset", "-asset"]
+        | Omitted = OMITTED,
+        limit: int | Omitted = OMITTED,
+        cursor: str | Omitted | None = OMITTED,
+        total: bool | Omitted = OMITTED,
         type: Literal[
             "buy", "sell", "transfer", "stake", "unstake", "reward", "fee", "deposit", "withdrawal"
         ]
@@ -99,22 +209,58 @@ class TransactionsOperations(Connection):
         asset: str | Omitted | None = OMITTED,
         since: datetime | Omitted | None = OMITTED,
         until: datetime | Omitted | None = OMITTED,
-        limit: int | Omitted = OMITTED,
-        cursor: str | Omitted | None = OMITTED,
-        total: bool | Omitted = OMITTED,
+        voided: Literal["without", "with", "only"] | Omitted = OMITTED,
     ) -> PageTransaction:
         """List what happened from `since` to before `until`, the newest first."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/transactions",
             query={
+                "sort": sort,
+                "limit": limit,
+                "cursor": cursor,
+                "total": total,
                 "type": type,
                 "asset": asset,
                 "since": since,
                 "until": until,
-                "limit": limit,
-                "cursor": cursor,
-                "total": total,
+                "voided": voided,
             },
         )
         return self.send(request, TypeAdapter(PageTransaction))
+
+    def void_transaction(
+        self,
+        portfolio_id: UUID,
+        transaction_id: UUID,
+        *,
+        reason: str | Omitted = OMITTED,
+        if_match: str | None = None,
+    ) -> None:
+        """Void a transaction: it counts no more, and is still listed with `voided`."""
+        request = Request(
+            "DELETE",
+            f"/api/v1/portfolios/{portfolio_id}/transactions/{transaction_id}",
+            query={"reason": reason},
+            headers={"If-Match": if_match},
+        )
+        self.raw(request)
+
+    def void_transactions(
+        self,
+        portfolio_id: UUID,
+        *,
+        idempotency_key: str | None = None,
+        imported_at: datetime | Omitted | None = OMITTED,
+        ids: list[UUID] | Omitted | None = OMITTED,
+        reason: str | Omitted = OMITTED,
+    ) -> VoidedTogether:
+        """Void all of an import, or several transactions at once, whole or not at all."""
+        request = Request(
+            "POST",
+            f"/api/v1/portfolios/{portfolio_id}/transactions/voids",
+            json={"imported_at": imported_at, "ids": ids, "reason": reason},
+            headers={"Idempotency-Key": idempotency_key},
+            is_named=True,
+        )
+        return self.send(request, TypeAdapter(VoidedTogether))

@@ -9,8 +9,8 @@ from seawall.db.engine import APP_ROLE
 from seawall.migrations.versions.v0023_batch_risk import PORTFOLIOS_TO_MEASURE
 from seawall.migrations.versions.v0026_batch_doors import PORTFOLIO_WEIGHTS
 
-revision = "0032"
-down_revision = "0031"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
