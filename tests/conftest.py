@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import os
 import shutil
 import tempfile
@@ -64,6 +65,7 @@ def _server(root: Path) -> Server:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder of this run, in the process that starts the others."""
+    gc.disable()  # until all is collected
     for name in [each for each in os.environ if each.startswith("SEAWALL_")]:
         if not name.startswith("SEAWALL_TEST_"):
             del os.environ[name]
@@ -81,13 +83,23 @@ def pytest_configure(config: pytest.Config) -> None:
         (root / "new.lock").rename(root / OWNER)
 
 
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, and never among what was imported and collected.
+
+    It lives to the end, and to search it again and again was a quarter of the collection's time.
+    """
+    gc.freeze()
+    gc.enable()
+
+
 def _clear_what_the_dead_left(parent: Path) -> None:
     """Stop servers of runs that were killed: nobody holds the lock of their folders any more."""
     for owned in parent.glob(f"{PREFIX}*/{OWNER}"):
         with suppress(OSError), owned.open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with suppress(SeawallError):
-                _server(owned.parent).stop()
+            for home in (owned.parent / "home", *owned.parent.glob("home-*/*")):
+                with suppress(SeawallError):
+                    Server(home).stop()
             shutil.rmtree(owned.parent, ignore_errors=True)
 
 

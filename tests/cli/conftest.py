@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from seawall.cli import app
+from seawall.db.server.driver import Server
 
+ROOT = "SEAWALL_TEST_ROOT"
 BIN_DIR = "SEAWALL_TEST_BIN_DIR"
 TRANSACTIONS = "date,type,asset,quantity,price_usd,fee_usd,notes"
 
@@ -80,7 +83,7 @@ class Home:
 
     def remove(self) -> None:
         """Stop the server and remove every file of it."""
-        self("db", "down")
+        Server(self.folder).stop()
         pointer = self.folder / "postgres.location"
         if pointer.exists():
             shutil.rmtree(pointer.read_text(encoding="utf-8").strip(), ignore_errors=True)
@@ -88,11 +91,15 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    """An empty home; the server that is started in it is stopped at the end."""
-    made = Home(tmp_path / "own home")
+def home() -> Iterator[Home]:
+    """An empty home in the run's folder; its server is stopped at the end, or by the next run."""
+    apart = Path(tempfile.mkdtemp(prefix="home-", dir=os.environ[ROOT]))
+    # As root the server runs as another user, who has to get in.
+    apart.chmod(0o755)
+    made = Home(apart / "own home")
     yield made
     made.remove()
+    shutil.rmtree(apart)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What the tables of models refuse, and what their trigger and view do."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,10 +79,25 @@ VALID: dict[type[Base], dict[str, Any]] = {
 }
 
 
+async def _make_chunks(location: Location) -> None:
+    engine = create_engine(location.url, pooled=False)
+    async with transaction(engine, OWNER_ID) as session:
+        for series in (MODEL_PERFORMANCE, MARKET_REGIMES):
+            await ensure_chunks(session, series, NOON, now())
+    await engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def with_chunks(module_location: Location) -> Location:
+    """The module's database, with chunks for rows of series since noon."""
+    asyncio.run(_make_chunks(module_location))
+    return module_location
+
+
 @pytest.fixture
-async def session(module_location: Location) -> AsyncIterator[AsyncSession]:
+async def session(with_chunks: Location) -> AsyncIterator[AsyncSession]:
     """One transaction on the module's database, undone at the end."""
-    engine = create_engine(module_location.url, pooled=False)
+    engine = create_engine(with_chunks.url, pooled=False)
     async with transaction(engine, OWNER_ID) as opened:
         await ensure_owner(opened)
         yield opened
@@ -91,9 +107,7 @@ async def session(module_location: Location) -> AsyncIterator[AsyncSession]:
 
 @pytest.fixture
 async def known(session: AsyncSession) -> dict[str, int]:
-    """An asset and a model version that rows are about, and chunks for those of series."""
-    for series in (MODEL_PERFORMANCE, MARKET_REGIMES):
-        await ensure_chunks(session, series, NOON, now())
+    """An asset and a model version that rows are about."""
     asset = await catalog.ensure_asset(session, "BTC")
     version = await _add(session, ModelVersion, {}, version="0")
     return {"asset_id": asset.id, "model_version_id": version}
