@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from seawall.api.errors import PreconditionError
+from seawall.core.errors import InvalidError
 from seawall.core.money import plain
 from seawall.core.time import as_utc, iso
 
@@ -109,6 +110,36 @@ class Body(BaseModel):
         """Take numbers and booleans of every field as JSON writes them."""
         written: CoreSchema = _take_as_written(handler(source))
         return written
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for each in schema["properties"].values():
+        each.pop("default", None)
+
+
+UNCHANGED: Any = None
+"""What a field of a patch has that is left out; no schema tells it, and no program sends it."""
+
+
+class Patch(Body):
+    """What is to be changed, as RFC 7396 has it: what is left out stays, and null clears.
+
+    A field that cannot be empty takes no null.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What is given, by its name.
+
+        Raises:
+            InvalidError: there is a character in it that is no text.
+        """
+        given = self.model_dump(exclude_unset=True)
+        if any("\x00" in each for each in given.values() if isinstance(each, str)):
+            raise InvalidError("There is a character in it that is no text.")
+        return given
 
 
 class Told(BaseModel):

@@ -1,13 +1,22 @@
 """Sessions, API keys, the profile and the settings of whoever asks."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Request, Response
 from pydantic import Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from seawall.api.bodies import Body, Shown, Time, Told, require_match, tagged
+from seawall.api.bodies import (
+    UNCHANGED,
+    Body,
+    Patch,
+    Shown,
+    Time,
+    Told,
+    require_match,
+    tagged,
+)
 from seawall.api.callers import client_of
 from seawall.api.deps import (
     IdempotencyKey,
@@ -169,13 +178,13 @@ class UserProfile(Told):
     bio: str | None
 
 
-class ProfileChange(Body):
+class ProfileChange(Patch):
     """What is to be another; what is left out stays."""
 
-    username: _Line | None = Field(default=None, examples=["ada"])
-    display_name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
-    avatar_url: AvatarUrl | None = None
-    bio: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    username: _Line = Field(default=UNCHANGED, examples=["ada"])
+    display_name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = UNCHANGED
+    avatar_url: AvatarUrl | None = UNCHANGED
+    bio: Annotated[str, StringConstraints(max_length=2000)] | None = UNCHANGED
 
 
 _SHOWN = ("display_name", "avatar_url", "bio")
@@ -204,20 +213,11 @@ async def change_profile(bound: Manager, body: ProfileChange, match: IfMatch = N
     """Change what a user shows of themselves."""
     row = await preferences.lock_row(bound.session, Profile)
     require_match(match, await _profile(bound.session, row))
-    changes = _given(body)
+    changes = body.changes
     if "username" in changes:
-        if changes["username"] is None:
-            raise InvalidError("A user has a name.")
         await users.change_user(bound.session, username=require_name(changes.pop("username")))
     row = await preferences.change_row(bound.session, row, changes)
     return tagged(await _profile(bound.session, row))
-
-
-def _given(body: Body) -> dict[str, Any]:
-    changes = body.model_dump(exclude_unset=True)
-    if any("\x00" in each for each in changes.values() if isinstance(each, str)):
-        raise InvalidError("There is a character in it that is no text.")
-    return changes
 
 
 class Settings(Told):
@@ -236,31 +236,47 @@ class Settings(Told):
     theme: Literal["light", "dark", "system"]
 
 
-class SettingsChange(Body):
+_AT_FIRST = Settings(
+    email_notifications=True,
+    push_notifications=True,
+    sms_notifications=False,
+    price_alerts=True,
+    risk_alerts=True,
+    portfolio_alerts=True,
+    risk_tolerance="medium",
+    max_portfolio_risk="medium",
+    default_currency="USD",
+    timezone=None,
+    theme="light",
+)
+"""As the database has them for a new row."""
+
+
+class SettingsChange(Patch):
     """What is to be another; what is left out stays."""
 
-    email_notifications: bool = True
-    push_notifications: bool = True
-    sms_notifications: bool = False
-    price_alerts: bool = True
-    risk_alerts: bool = True
-    portfolio_alerts: bool = True
-    risk_tolerance: Literal["low", "medium", "high"] = "medium"
-    max_portfolio_risk: Literal["low", "medium", "high", "extreme"] = "medium"
+    email_notifications: bool = UNCHANGED
+    push_notifications: bool = UNCHANGED
+    sms_notifications: bool = UNCHANGED
+    price_alerts: bool = UNCHANGED
+    risk_alerts: bool = UNCHANGED
+    portfolio_alerts: bool = UNCHANGED
+    risk_tolerance: Literal["low", "medium", "high"] = UNCHANGED
+    max_portfolio_risk: Literal["low", "medium", "high", "extreme"] = UNCHANGED
     default_currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = Field(
-        default="USD", examples=["USD"]
+        default=UNCHANGED, examples=["USD"]
     )
     timezone: Annotated[str, StringConstraints(min_length=1, max_length=50)] | None = Field(
-        default=None, examples=["Europe/London"]
+        default=UNCHANGED, examples=["Europe/London"]
     )
-    theme: Literal["light", "dark", "system"] = "light"
+    theme: Literal["light", "dark", "system"] = UNCHANGED
 
 
 @router.get("/settings", operation_id="getSettings", tags=["settings"], response_model=Settings)
 async def get_settings(bound: Reader, known: IfNoneMatch = None) -> Response:
     """Tell the settings."""
     row = await preferences.find_row(bound.session, UserSettings)
-    return tagged(Settings.model_validate(row or SettingsChange()), known)
+    return tagged(_AT_FIRST if row is None else Settings.model_validate(row), known)
 
 
 @router.patch(
@@ -270,7 +286,7 @@ async def change_settings(bound: Manager, body: SettingsChange, match: IfMatch =
     """Change settings."""
     row = await preferences.lock_row(bound.session, UserSettings)
     require_match(match, Settings.model_validate(row))
-    changes = _given(body)
+    changes = body.changes
     if changes.get("timezone") is not None:
         _require_zone(changes["timezone"])
     row = await preferences.change_row(bound.session, row, changes)

@@ -58,20 +58,22 @@ class LimitSet(Told):
     blocking: list[LimitName] = Field(description="Those that stop trading while they are broken.")
 
 
-class LimitChanges(bodies.Body):
+class LimitChanges(bodies.Patch):
     """What is to be changed: a value sets a limit, null takes it away, the rest stays."""
 
-    max_position_value: _Usd | None = Field(default=None, examples=["50000"])
-    max_weight: _Share | None = Field(default=None, examples=[0.4])
-    max_daily_loss: _Usd | None = Field(default=None, examples=["1000"])
-    max_drawdown: _Share | None = Field(default=None, examples=[0.2])
-    max_var_95: _Share | None = None
-    max_expected_shortfall: _Share | None = None
-    max_volatility: _Multiple | None = None
-    max_leverage: _Multiple | None = None
-    max_orders_per_hour: _Count | None = None
+    max_position_value: _Usd | None = Field(default=bodies.UNCHANGED, examples=["50000"])
+    max_weight: _Share | None = Field(default=bodies.UNCHANGED, examples=[0.4])
+    max_daily_loss: _Usd | None = Field(default=bodies.UNCHANGED, examples=["1000"])
+    max_drawdown: _Share | None = Field(default=bodies.UNCHANGED, examples=[0.2])
+    max_var_95: _Share | None = bodies.UNCHANGED
+    max_expected_shortfall: _Share | None = bodies.UNCHANGED
+    max_volatility: _Multiple | None = bodies.UNCHANGED
+    max_leverage: _Multiple | None = bodies.UNCHANGED
+    max_orders_per_hour: _Count | None = bodies.UNCHANGED
     blocking: list[LimitName] | None = Field(
-        default=None, max_length=len(LimitName), description="These, and no others."
+        default=bodies.UNCHANGED,
+        max_length=len(LimitName),
+        description="These, and no others; null is none.",
     )
 
     @property
@@ -134,8 +136,8 @@ async def _change(
     await lock_chain(bound.session)
     require_match(match, await _get(bound, subject))
     blocking = {}
-    if body.blocking is not None:
-        blocking = {name: name in body.blocking for name in LimitName}
+    if "blocking" in body.model_fields_set:
+        blocking = {name: name in (body.blocking or ()) for name in LimitName}
     user = bound.caller.user_id
     changed = await change_limits(bound.session, user, subject, body.allowed, blocking)
     return tagged(_set(subject, changed))

@@ -85,24 +85,26 @@ class Choices(Told):
     lot_method: LotMethod
 
 
-class PortfolioChanges(bodies.Body):
-    """What is to be changed of a portfolio; what is left out or null stays as it is."""
+class PortfolioChanges(bodies.Patch):
+    """What is to be changed of a portfolio; what is left out stays as it is."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
-        default=None, examples=["Savings"]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
+        default=bodies.UNCHANGED, examples=["Savings"]
     )
-    description: Annotated[str, StringConstraints(max_length=1000)] | None = None
-    color: Annotated[str, StringConstraints(pattern="^#[0-9A-Fa-f]{6}$")] | None = Field(
-        default=None, examples=["#3B82F6"]
+    description: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        default=bodies.UNCHANGED, description="Null empties it."
     )
-    is_primary: bool | None = Field(default=None, description="True, in the place of another.")
-    is_public: bool | None = Field(
-        default=None, description="Whether every user may see its weights and its profit."
+    color: Annotated[str, StringConstraints(pattern="^#[0-9A-Fa-f]{6}$")] = Field(
+        default=bodies.UNCHANGED, examples=["#3B82F6"]
     )
-    shows_quantities: bool | None = Field(
-        default=None, description="Whether they see quantities and values too."
+    is_primary: bool = Field(default=bodies.UNCHANGED, description="True, in the place of another.")
+    is_public: bool = Field(
+        default=bodies.UNCHANGED, description="Whether every user may see its weights and profit."
     )
-    lot_method: LotMethod | None = None
+    shows_quantities: bool = Field(
+        default=bodies.UNCHANGED, description="Whether they see quantities and values too."
+    )
+    lot_method: LotMethod = bodies.UNCHANGED
 
 
 async def find(session: AsyncSession, portfolio_id: UUID) -> PortfolioRecord:
@@ -174,7 +176,10 @@ async def change(
     """
     found = await lock_to_change(bound.session, portfolio_id)
     require_match(match, Choices.model_validate(found), choices=True)
-    wanted = PortfolioChange(**body.model_dump())
+    given = body.changes
+    if "description" in given:
+        given["description"] = given["description"] or ""
+    wanted = PortfolioChange(**given)
     changed = await change_portfolio(bound.session, found, wanted)
     return tagged(Portfolio.model_validate(changed), None, Choices.model_validate(changed))
 

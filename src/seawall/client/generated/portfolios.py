@@ -141,13 +141,13 @@ class PortfoliosOperations(Connection):
         portfolio_id: UUID,
         *,
         if_match: str | None = None,
-        name: str | Omitted | None = OMITTED,
+        name: str | Omitted = OMITTED,
         description: str | Omitted | None = OMITTED,
-        color: str | Omitted | None = OMITTED,
-        is_primary: bool | Omitted | None = OMITTED,
-        is_public: bool | Omitted | None = OMITTED,
-        shows_quantities: bool | Omitted | None = OMITTED,
-        lot_method: Literal["fifo", "lifo", "hifo", "average"] | Omitted | None = OMITTED,
+        color: str | Omitted = OMITTED,
+        is_primary: bool | Omitted = OMITTED,
+        is_public: bool | Omitted = OMITTED,
+        shows_quantities: bool | Omitted = OMITTED,
+        lot_method: Literal["fifo", "lifo", "hifo", "average"] | Omitted = OMITTED,
     ) -> Portfolio:
         """Change what is given of a portfolio; with another lot method its lots are written anew.
 

@@ -37,7 +37,7 @@ class ProfileOperations(Connection):
         self,
         *,
         if_match: str | None = None,
-        username: str | Omitted | None = OMITTED,
+        username: str | Omitted = OMITTED,
         display_name: str | Omitted | None = OMITTED,
         avatar_url: str | Omitted | None = OMITTED,
         bio: str | Omitted | None = OMITTED,

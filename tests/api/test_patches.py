@@ -1,0 +1,63 @@
+"""Null means one thing in every change: what may be empty is cleared, and all else refuses it."""
+
+from typing import Any
+
+import pytest
+
+from seawall.api.app import build_app
+
+Web = Any  # what the fixture is
+V1 = "/api/v1"
+SCHEMA = build_app().openapi()
+PATCHES = sorted(path for path, told in SCHEMA["paths"].items() if "patch" in told)
+FULL: dict[str, dict[str, Any]] = {
+    "/profile": {"display_name": "Ada", "avatar_url": "https://example.com/a.png", "bio": "Hello"},
+    "/settings": {"timezone": "Europe/London", "theme": "dark"},
+    "/portfolios/{portfolio_id}": {"description": "What is kept."},
+    "/risk/limits/everything": {
+        "max_weight": 0.5,
+        "max_position_value": "50",
+        "blocking": ["max_weight"],
+    },
+    "/portfolios/{portfolio_id}/risk/limits": {"max_drawdown": 0.5, "blocking": ["max_drawdown"]},
+}
+EMPTY: dict[str, Any] = {"description": "", "blocking": []}
+
+
+def _properties(path: str) -> dict[str, Any]:
+    body = SCHEMA["paths"][path]["patch"]["requestBody"]["content"]["application/json"]["schema"]
+    schema = SCHEMA["components"]["schemas"][body["$ref"].rpartition("/")[2]]
+    assert "required" not in schema
+    found: dict[str, Any] = schema["properties"]
+    return found
+
+
+@pytest.mark.parametrize("path", PATCHES)
+def test_no_schema_of_a_change_has_a_default_that_programs_would_send(path: str) -> None:
+    for name, told in _properties(path).items():
+        assert "default" not in told, name
+
+
+@pytest.mark.parametrize("path", PATCHES)
+async def test_null_clears_what_may_be_empty_and_is_refused_elsewhere(
+    web: Web, problem: Any, path: str
+) -> None:
+    client = await web.known("ada@example.com")
+    made = await client.post(f"{V1}/portfolios", json={"name": "Main"})
+    where = path.format(portfolio_id=made.json()["id"])
+    full = FULL[path.removeprefix(V1)]
+    before = (await client.patch(where, json=full)).json()
+    assert {name: before[name] for name in full if not isinstance(full[name], str)} == {
+        name: value for name, value in full.items() if not isinstance(value, str)
+    }
+    assert (await client.patch(where, json={})).json() == before, "what is left out stays"
+    for name, told in _properties(path).items():
+        answer = await client.patch(where, json={name: None})
+        if {"type": "null"} not in told.get("anyOf", ()):
+            assert problem(answer, 422, "invalid")["errors"]
+            continue
+        assert answer.json()[name] == EMPTY.get(name), name
+    after = (await client.get(where)).json()
+    cleared = {name: EMPTY.get(name) for name in full if name != "theme"}
+    assert {name: after[name] for name in cleared} == cleared
+    assert after.get("theme") == before.get("theme")
