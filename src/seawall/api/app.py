@@ -17,6 +17,7 @@ from seawall.api.edge import Edge
 from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.fields import Fields, describe
 from seawall.api.operations import SCHEMES, stand_before
+from seawall.api.schema_names import rename
 from seawall.api.shares import Shares
 from seawall.api.streams import routes as streams
 from seawall.api.v1 import (
@@ -116,6 +117,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
                     told = operation["responses"][str(status)]
                     told["content"] = {MEDIA_TYPE: next(iter(told["content"].values()))}
         describe(written)
+        rename(written)
         app.openapi_schema = written
     return app.openapi_schema
 

@@ -34,7 +34,7 @@ class Credentials(Body):
     password: Password
 
 
-class Login(Credentials):
+class LoginRequest(Credentials):
     """What lets somebody in."""
 
     code: MaybeCode = None
@@ -46,7 +46,7 @@ class Login(Credentials):
     )
 
 
-class Tokens(Told):
+class LoginTokens(Told):
     """An access token, and what to get the next one with."""
 
     access_token: str
@@ -66,10 +66,10 @@ class BrowserSession(Told):
     expires_at: Time | None = None
 
 
-def _tokens(desk: Desk, opened: OpenedSession, device: str | None = None) -> Tokens:
+def _tokens(desk: Desk, opened: OpenedSession, device: str | None = None) -> LoginTokens:
     assert opened.refresh_token is not None  # noqa: S101 - a program's session has one
     assert opened.refresh_expires_at is not None  # noqa: S101 - and its end
-    return Tokens(
+    return LoginTokens(
         access_token=access.issue(desk.secret, opened),
         expires_at=opened.expires_at,
         refresh_token=opened.refresh_token,
@@ -84,7 +84,7 @@ async def register(desk: TheDesk, body: Credentials) -> None:
     await accounts.register(desk, body.email, body.password)
 
 
-class Verification(Body):
+class MailedProof(Body):
     """The token of a mail, with the password that was chosen."""
 
     token: Token
@@ -92,13 +92,13 @@ class Verification(Body):
 
 
 @router.post("/verify-email", status_code=204, operation_id="verifyEmail", dependencies=[Stranger])
-async def verify_email(desk: TheDesk, body: Verification) -> None:
+async def verify_email(desk: TheDesk, body: MailedProof) -> None:
     """Confirm the address of an account."""
     await accounts.verify_email(desk, body.token, body.password)
 
 
 @router.post("/login", operation_id="logIn", dependencies=[Stranger])
-async def log_in(desk: TheDesk, request: Request, body: Login) -> Tokens:
+async def log_in(desk: TheDesk, request: Request, body: LoginRequest) -> LoginTokens:
     """Log a program in."""
     client = client_of(request, body.device_name)
     found = await login.log_in(
@@ -107,21 +107,21 @@ async def log_in(desk: TheDesk, request: Request, body: Login) -> Tokens:
     return _tokens(desk, found.session, found.device)
 
 
-class Refresh(Body):
+class RefreshRequest(Body):
     """A refresh token."""
 
     refresh_token: Token
 
 
 @router.post("/refresh", operation_id="refresh", dependencies=[Stranger])
-async def refresh(desk: TheDesk, request: Request, body: Refresh) -> Tokens:
+async def refresh(desk: TheDesk, request: Request, body: RefreshRequest) -> LoginTokens:
     """Use up a refresh token, for an access token and the next one."""
     return _tokens(desk, await sessions.refresh(desk, body.refresh_token, client_of(request)))
 
 
 @router.post("/browser/login", operation_id="logInBrowser", dependencies=[Stranger])
 async def log_in_browser(
-    desk: TheDesk, request: Request, response: Response, body: Login
+    desk: TheDesk, request: Request, response: Response, body: LoginRequest
 ) -> BrowserSession:
     """Log a browser in, with cookies that no script reads."""
     device = body.device or request.cookies.get(DEVICE_COOKIE)
@@ -164,20 +164,20 @@ async def log_out(bound: Person, request: Request, response: Response) -> None:
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
 
 
-class Ended(Told):
+class EndedSessions(Told):
     """How many sessions ended."""
 
     ended: int
 
 
 @router.post("/logout-everywhere", operation_id="logOutEverywhere")
-async def log_out_everywhere(bound: Person, request: Request) -> Ended:
+async def log_out_everywhere(bound: Person, request: Request) -> EndedSessions:
     """End all sessions, this one too."""
     ended = await sessions.log_out_everywhere(bound.session, client_of(request))
-    return Ended(ended=ended)
+    return EndedSessions(ended=ended)
 
 
-class Address(Body):
+class MailAddress(Body):
     """An address."""
 
     email: Email
@@ -186,12 +186,12 @@ class Address(Body):
 @router.post(
     "/forgot-password", status_code=202, operation_id="forgotPassword", dependencies=[Stranger]
 )
-async def forgot_password(desk: TheDesk, body: Address) -> None:
+async def forgot_password(desk: TheDesk, body: MailAddress) -> None:
     """Have a token mailed to choose a new password with, if the address has an account."""
     await accounts.request_reset(desk, body.email)
 
 
-class PasswordReset(Verification):
+class PasswordReset(MailedProof):
     """The token of a mail, with the password to have from now on."""
 
     revoke_api_keys: bool = Field(
@@ -240,7 +240,7 @@ async def change_email(desk: TheDesk, caller: ThePerson, body: AddressChange) ->
     await accounts.request_email_change(desk, user, given, body.email)
 
 
-class OneToken(Body):
+class MailedToken(Body):
     """The token of a mail."""
 
     token: Token
@@ -249,7 +249,7 @@ class OneToken(Body):
 @router.post(
     "/confirm-email", status_code=204, operation_id="confirmEmail", dependencies=[Stranger]
 )
-async def confirm_email(desk: TheDesk, body: OneToken) -> None:
+async def confirm_email(desk: TheDesk, body: MailedToken) -> None:
     """Give the account the address that the token was mailed to."""
     await accounts.confirm_email_change(desk, body.token)
 
@@ -257,19 +257,19 @@ async def confirm_email(desk: TheDesk, body: OneToken) -> None:
 @router.post(
     "/restore-account", status_code=204, operation_id="restoreAccount", dependencies=[Stranger]
 )
-async def restore_account(desk: TheDesk, body: Verification) -> None:
+async def restore_account(desk: TheDesk, body: MailedProof) -> None:
     """Restore a deleted account, with the token that was mailed and its password."""
     await leaving.restore_account(desk, body.token, body.password)
 
 
-class Enrolment(Told):
+class FactorEnrolment(Told):
     """What an authenticator app is told, once."""
 
     secret: Shown
     uri: Shown = Field(description="What the QR code holds.")
 
 
-class Code(Body):
+class CodeProof(Body):
     """A code of the second factor."""
 
     code: FactorCode
@@ -282,26 +282,30 @@ class RecoveryCodes(Told):
 
 
 @router.post("/two-factor", operation_id="beginTwoFactor")
-async def begin_two_factor(desk: TheDesk, caller: ThePerson, body: PasswordProof) -> Enrolment:
+async def begin_two_factor(
+    desk: TheDesk, caller: ThePerson, body: PasswordProof
+) -> FactorEnrolment:
     """Begin with a second factor, which is on once a code of it is confirmed."""
     await accounts.prove(desk, await accounts.find_person(desk, caller.user_id), body.password)
     async with transaction(desk.engine, caller.user_id) as session:
-        return Enrolment.model_validate(await two_factor.begin(desk, session, caller.user_id))
+        return FactorEnrolment.model_validate(await two_factor.begin(desk, session, caller.user_id))
 
 
 @router.post("/two-factor/confirm", operation_id="confirmTwoFactor")
-async def confirm_two_factor(desk: TheDesk, bound: Person, body: Code) -> RecoveryCodes:
+async def confirm_two_factor(desk: TheDesk, bound: Person, body: CodeProof) -> RecoveryCodes:
     """Turn the second factor on."""
     codes = await two_factor.confirm(desk, bound.session, bound.caller.user_id, body.code)
     return RecoveryCodes(recovery_codes=codes)
 
 
-class Disarm(PasswordProof, Code):
+class StrictProof(PasswordProof, CodeProof):
     """The password and a code."""
 
 
 @router.post("/two-factor/recovery-codes", operation_id="renewRecoveryCodes")
-async def renew_recovery_codes(desk: TheDesk, caller: ThePerson, body: Disarm) -> RecoveryCodes:
+async def renew_recovery_codes(
+    desk: TheDesk, caller: ThePerson, body: StrictProof
+) -> RecoveryCodes:
     """Have other recovery codes; the earlier ones are over."""
     user = await accounts.find_person(desk, caller.user_id)
     await accounts.prove(desk, user, body.password)
@@ -311,7 +315,7 @@ async def renew_recovery_codes(desk: TheDesk, caller: ThePerson, body: Disarm) -
 
 
 @router.post("/two-factor/disable", status_code=204, operation_id="disableTwoFactor")
-async def disable_two_factor(desk: TheDesk, caller: ThePerson, body: Disarm) -> None:
+async def disable_two_factor(desk: TheDesk, caller: ThePerson, body: StrictProof) -> None:
     """Turn the second factor off."""
     await accounts.prove(desk, await accounts.find_person(desk, caller.user_id), body.password)
     async with transaction(desk.engine, caller.user_id) as session:

@@ -20,7 +20,7 @@ from seawall.portfolios.browse import store as browse
 router = routes()
 
 
-class Limits(Told):
+class TierAllowance(Told):
     """How much may be used; null is without limit."""
 
     portfolios: int | None = Field(examples=[5])
@@ -30,7 +30,7 @@ class Limits(Told):
     backtest_minutes: int | None = Field(description="In a month.", examples=[60])
 
 
-class Used(Told):
+class TierUsage(Told):
     """What is used of it."""
 
     portfolios: int
@@ -41,8 +41,8 @@ class Entitlements(Told):
 
     tier: Tier
     billing: bool = Field(description="Whether tiers limit anything here.")
-    limits: Limits
-    used: Used
+    limits: TierAllowance
+    used: TierUsage
 
 
 @router.get("/account/entitlements", operation_id="getEntitlements", tags=["billing"])
@@ -53,8 +53,8 @@ async def get_entitlements(bound: Reader) -> Entitlements:
     return Entitlements(
         tier=Tier(tier),
         billing=billing.enabled,
-        limits=Limits.model_validate(tiers.entitlements(billing, tier)),
-        used=Used(portfolios=await browse.count_portfolios(bound.session)),
+        limits=TierAllowance.model_validate(tiers.entitlements(billing, tier)),
+        used=TierUsage(portfolios=await browse.count_portfolios(bound.session)),
     )
 
 
@@ -62,7 +62,7 @@ class TierLimits(Told):
     """A tier, and what it allows; `intervals` are those it can be paid for in."""
 
     tier: Tier
-    limits: Limits
+    limits: TierAllowance
     intervals: list[Literal["monthly", "yearly"]]
 
 
@@ -80,7 +80,7 @@ async def list_tiers(bound: Reader) -> Tiers:
         items=[
             TierLimits(
                 tier=tier,
-                limits=Limits.model_validate(limits),
+                limits=TierAllowance.model_validate(limits),
                 intervals=sorted(prices.get(tier, {})),
             )
             for tier, limits in TIERS.items()
@@ -114,7 +114,7 @@ async def get_subscription(bound: Reader) -> MaybeSubscription:
     )
 
 
-class Way(Body):
+class ReturnPath(Body):
     """Where Stripe sends the user afterwards."""
 
     return_to: Annotated[str, Field(max_length=500)] = Field(
@@ -122,14 +122,14 @@ class Way(Body):
     )
 
 
-class Plan(Way):
+class TierPlan(ReturnPath):
     """What is to be paid for."""
 
     tier: Literal["plus", "pro", "power-trader"]
     interval: Literal["monthly", "yearly"]
 
 
-class Page(Told):
+class HostedPage(Told):
     """The address of a page of Stripe's, which is good for a while."""
 
     url: str
@@ -137,20 +137,20 @@ class Page(Told):
 
 @router.post("/billing/checkout", operation_id="beginCheckout", tags=["billing"])
 async def begin_checkout(
-    desk: TheDesk, caller: ThePerson, body: Plan, key: IdempotencyKey = None
-) -> Page:
+    desk: TheDesk, caller: ThePerson, body: TierPlan, key: IdempotencyKey = None
+) -> HostedPage:
     """Give the page on which to pay for a tier."""
     user = await find_person(desk, caller.user_id)
     plan = (body.tier, body.interval)
-    return Page(url=await pages.begin_checkout(desk, user, plan, body.return_to, key))
+    return HostedPage(url=await pages.begin_checkout(desk, user, plan, body.return_to, key))
 
 
 @router.post("/billing/portal", operation_id="openBillingPortal", tags=["billing"])
 async def open_portal(
-    desk: TheDesk, caller: ThePerson, body: Way, key: IdempotencyKey = None
-) -> Page:
+    desk: TheDesk, caller: ThePerson, body: ReturnPath, key: IdempotencyKey = None
+) -> HostedPage:
     """Give the page on which to change, cancel or see what is paid for."""
-    return Page(url=await pages.open_portal(desk, caller.user_id, body.return_to, key))
+    return HostedPage(url=await pages.open_portal(desk, caller.user_id, body.return_to, key))
 
 
 @router.post("/billing/webhook", status_code=200, include_in_schema=False)

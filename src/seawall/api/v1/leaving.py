@@ -16,7 +16,7 @@ from seawall.identity.export import count_export, export_account
 router = routes("/account", "account")
 
 
-class Left(Told):
+class DeletedAccount(Told):
     """When an account was deleted, and from when on it is gone for good."""
 
     deleted_at: Time
@@ -52,9 +52,9 @@ async def export(
 @router.post("/deletion", operation_id="deleteAccount")
 async def delete_account(
     desk: TheDesk, request: Request, response: Response, caller: ThePerson, body: FullProof
-) -> Left:
+) -> DeletedAccount:
     """Delete the account: everything ends at once, and is removed for good after 30 days."""
     user = await find_person(desk, caller.user_id)
     left = await leaving.delete_account(desk, user, body.password, body.code, client_of(request))
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
-    return Left.model_validate(left)
+    return DeletedAccount.model_validate(left)

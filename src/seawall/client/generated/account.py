@@ -9,7 +9,7 @@ from seawall.client.connection import OMITTED, Connection, Omitted, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class DeletedAccount:
     """When an account was deleted, and from when on it is gone for good."""
 
     deleted_at: datetime
@@ -19,12 +19,14 @@ class Left:
 class AccountOperations(Connection):
     """What the API does about account."""
 
-    def delete_account(self, *, password: str, code: str | Omitted | None = OMITTED) -> Left:
+    def delete_account(
+        self, *, password: str, code: str | Omitted | None = OMITTED
+    ) -> DeletedAccount:
         """Delete the account: everything ends at once, and is removed for good after 30 days."""
         request = Request(
             "POST", "/api/v1/account/deletion", json={"password": password, "code": code}
         )
-        return self.send(request, TypeAdapter(Left))
+        return self.send(request, TypeAdapter(DeletedAccount))
 
     def export_account(self, *, password: str) -> None:
         """Give everything that is the user's own, as CSV files and a manifest in a ZIP."""

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from seawall.client.connection import OMITTED, Connection, Omitted, Request
 
-Scope = str
+ApiKeyScope = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class ApiKey:
     id: UUID
     name: str
     prefix: str
-    scopes: list[Scope]
+    scopes: list[ApiKeyScope]
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -32,7 +32,7 @@ class MadeApiKey:
     id: UUID
     name: str
     prefix: str
-    scopes: list[Scope]
+    scopes: list[ApiKeyScope]
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None

@@ -38,7 +38,7 @@ class AuditVerification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageAuditEntry:
+class AuditEntryPage:
     """A page of a list."""
 
     items: list[AuditEntry]
@@ -72,7 +72,7 @@ class AuditOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageAuditEntry:
+    ) -> AuditEntryPage:
         """List what was changed of your own, the newest first."""
         request = Request(
             "GET",
@@ -88,7 +88,7 @@ class AuditOperations(Connection):
                 "total": total,
             },
         )
-        return self.send(request, TypeAdapter(PageAuditEntry))
+        return self.send(request, TypeAdapter(AuditEntryPage))
 
     def verify_audit(self) -> AuditVerification:
         """Recompute the hashes of your chain; anchors and other chains are the operator's to verify."""

@@ -17,14 +17,14 @@ class BrowserSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class EndedSessions:
     """How many sessions ended."""
 
     ended: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
+class FactorEnrolment:
     """What an authenticator app is told, once."""
 
     secret: str
@@ -32,14 +32,7 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecoveryCodes:
-    """What replaces the device once each, told once."""
-
-    recovery_codes: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
+class LoginTokens:
     """An access token, and what to get the next one with."""
 
     access_token: str
@@ -50,13 +43,20 @@ class Tokens:
     device: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryCodes:
+    """What replaces the device once each, told once."""
+
+    recovery_codes: list[str]
+
+
 class AuthOperations(Connection):
     """What the API does about auth."""
 
-    def begin_two_factor(self, *, password: str) -> Enrolment:
+    def begin_two_factor(self, *, password: str) -> FactorEnrolment:
         """Begin with a second factor, which is on once a code of it is confirmed."""
         request = Request("POST", "/api/v1/auth/two-factor", json={"password": password})
-        return self.send(request, TypeAdapter(Enrolment))
+        return self.send(request, TypeAdapter(FactorEnrolment))
 
     def change_email(
         self, *, password: str, email: str, code: str | Omitted | None = OMITTED
@@ -115,7 +115,7 @@ class AuthOperations(Connection):
         code: str | Omitted | None = OMITTED,
         device: str | Omitted | None = OMITTED,
         device_name: str | Omitted | None = OMITTED,
-    ) -> Tokens:
+    ) -> LoginTokens:
         """Log a program in."""
         request = Request(
             "POST",
@@ -128,7 +128,7 @@ class AuthOperations(Connection):
                 "device_name": device_name,
             },
         )
-        return self.send(request, TypeAdapter(Tokens))
+        return self.send(request, TypeAdapter(LoginTokens))
 
     def log_in_browser(
         self,
@@ -158,15 +158,15 @@ class AuthOperations(Connection):
         request = Request("POST", "/api/v1/auth/logout")
         self.raw(request)
 
-    def log_out_everywhere(self) -> Ended:
+    def log_out_everywhere(self) -> EndedSessions:
         """End all sessions, this one too."""
         request = Request("POST", "/api/v1/auth/logout-everywhere")
-        return self.send(request, TypeAdapter(Ended))
+        return self.send(request, TypeAdapter(EndedSessions))
 
-    def refresh(self, *, refresh_token: str) -> Tokens:
+    def refresh(self, *, refresh_token: str) -> LoginTokens:
         """Use up a refresh token, for an access token and the next one."""
         request = Request("POST", "/api/v1/auth/refresh", json={"refresh_token": refresh_token})
-        return self.send(request, TypeAdapter(Tokens))
+        return self.send(request, TypeAdapter(LoginTokens))
 
     def register(self, *, email: str, password: str) -> None:
         """Register; what comes of it is told by mail alone."""

@@ -10,7 +10,17 @@ from seawall.client.connection import OMITTED, Connection, Omitted, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class HostedPage:
+    """The address of a page of Stripe's, which is good for a while."""
+
+    url: str
+
+
+Tier = str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierAllowance:
     """How much may be used; null is without limit."""
 
     portfolios: int | None
@@ -21,17 +31,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """The address of a page of Stripe's, which is good for a while."""
-
-    url: str
-
-
-Tier = str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
+class TierUsage:
     """What is used of it."""
 
     portfolios: int
@@ -43,12 +43,21 @@ class Entitlements:
 
     tier: Tier
     billing: bool
-    limits: Limits
-    used: Used
+    limits: TierAllowance
+    used: TierUsage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subscription:
+class TierLimits:
+    """A tier, and what it allows; `intervals` are those it can be paid for in."""
+
+    tier: Tier
+    limits: TierAllowance
+    intervals: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierSubscription:
     """What is paid for."""
 
     tier: Tier
@@ -60,19 +69,10 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TierLimits:
-    """A tier, and what it allows; `intervals` are those it can be paid for in."""
-
-    tier: Tier
-    limits: Limits
-    intervals: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MaybeSubscription:
     """What is paid for, or null."""
 
-    subscription: Subscription | None
+    subscription: TierSubscription | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class BillingOperations(Connection):
         interval: Literal["monthly", "yearly"],
         idempotency_key: str | None = None,
         return_to: str | Omitted = OMITTED,
-    ) -> Page:
+    ) -> HostedPage:
         """Give the page on which to pay for a tier."""
         request = Request(
             "POST",
@@ -101,7 +101,7 @@ class BillingOperations(Connection):
             headers={"Idempotency-Key": idempotency_key},
             is_named=True,
         )
-        return self.send(request, TypeAdapter(Page))
+        return self.send(request, TypeAdapter(HostedPage))
 
     def get_entitlements(self) -> Entitlements:
         """Tell what the user may use, and what they use."""
@@ -120,7 +120,7 @@ class BillingOperations(Connection):
 
     def open_billing_portal(
         self, *, idempotency_key: str | None = None, return_to: str | Omitted = OMITTED
-    ) -> Page:
+    ) -> HostedPage:
         """Give the page on which to change, cancel or see what is paid for."""
         request = Request(
             "POST",
@@ -129,4 +129,4 @@ class BillingOperations(Connection):
             headers={"Idempotency-Key": idempotency_key},
             is_named=True,
         )
-        return self.send(request, TypeAdapter(Page))
+        return self.send(request, TypeAdapter(HostedPage))

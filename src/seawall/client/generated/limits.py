@@ -10,13 +10,13 @@ from pydantic import TypeAdapter
 
 from seawall.client.connection import OMITTED, Connection, Omitted, Request
 
+EventSeverity = str
+
 LimitName = str
 
 LimitState = str
 
 LimitUnit = str
-
-Severity = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class RiskEvent:
     limit_id: UUID | None
     limit_name: LimitName | None
     event_type: str
-    severity: Severity
+    severity: EventSeverity
     description: str
     details: dict[str, Any]
     triggered_at: datetime
@@ -88,7 +88,7 @@ class LimitSets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageRiskEvent:
+class RiskEventPage:
     """A page of a list."""
 
     items: list[RiskEvent]
@@ -249,7 +249,7 @@ class LimitsOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageRiskEvent:
+    ) -> RiskEventPage:
         """List the events, the newest first."""
         request = Request(
             "GET",
@@ -263,7 +263,7 @@ class LimitsOperations(Connection):
                 "total": total,
             },
         )
-        return self.send(request, TypeAdapter(PageRiskEvent))
+        return self.send(request, TypeAdapter(RiskEventPage))
 
     def look_at_portfolio_limits(self, portfolio_id: UUID) -> LimitCheck:
         """Measure how much of a portfolio's and the user's limits is used; no event is made."""

@@ -50,13 +50,16 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
-    """Both sides at an instant: [price, amount] of each level, the best first."""
+class BestPrices:
+    """The best bid and ask at an instant; a side that was empty is null."""
 
     time: datetime
-    bids: list[list[float]]
-    asks: list[list[float]]
-    sequence: int | None
+    bid_price: float | None
+    bid_size: float | None
+    ask_price: float | None
+    ask_size: float | None
+    last_price: float | None
+    last_size: float | None
     ingested_at: datetime
 
 
@@ -75,6 +78,16 @@ class CandleColumns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageGap:
+    """A stretch that is missing."""
+
+    start: datetime
+    end: datetime
+    missing: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """A venue, or another publisher of prices."""
 
@@ -86,16 +99,6 @@ class Exchange:
     country_code: str | None
     created_at: datetime
     updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A stretch that is missing."""
-
-    start: datetime
-    end: datetime
-    missing: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,17 @@ class LatestPrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderBook:
+    """Both sides at an instant: [price, amount] of each level, the best first."""
+
+    time: datetime
+    bids: list[list[float]]
+    asks: list[list[float]]
+    sequence: int | None
+    ingested_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceColumns:
     """A list for each column, all of the same length; null is what its source left out."""
 
@@ -130,16 +144,15 @@ class PriceColumns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
-    """The best bid and ask at an instant; a side that was empty is null."""
+class PublicTrade:
+    """One public trade; `side` is the taker's: 1 bought, -1 sold, null is not given."""
 
     time: datetime
-    bid_price: float | None
-    bid_size: float | None
-    ask_price: float | None
-    ask_size: float | None
-    last_price: float | None
-    last_size: float | None
+    trade_id: int
+    side: int | None
+    price: float
+    quantity: float
+    venue_trade_id: str | None
     ingested_at: datetime
 
 
@@ -171,16 +184,21 @@ class Symbol:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
-    """One public trade; `side` is the taker's: 1 bought, -1 sold, null is not given."""
+class AssetPage:
+    """A page of a list."""
 
-    time: datetime
-    trade_id: int
-    side: int | None
-    price: float
-    quantity: float
-    venue_trade_id: str | None
-    ingested_at: datetime
+    items: list[Asset]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestPricesPage:
+    """A page of a list."""
+
+    items: list[BestPrices]
+    next_cursor: str | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,25 +239,16 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageAsset:
+class CoverageGapPage:
     """A page of a list."""
 
-    items: list[Asset]
+    items: list[CoverageGap]
     next_cursor: str | None = None
     total: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageBook:
-    """A page of a list."""
-
-    items: list[Book]
-    next_cursor: str | None = None
-    total: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageExchange:
+class ExchangePage:
     """A page of a list."""
 
     items: list[Exchange]
@@ -248,16 +257,7 @@ class PageExchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageGap:
-    """A page of a list."""
-
-    items: list[Gap]
-    next_cursor: str | None = None
-    total: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageLatestPrice:
+class LatestPricePage:
     """A page of a list."""
 
     items: list[LatestPrice]
@@ -266,34 +266,16 @@ class PageLatestPrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageQuote:
+class OrderBookPage:
     """A page of a list."""
 
-    items: list[Quote]
+    items: list[OrderBook]
     next_cursor: str | None = None
     total: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageSymbol:
-    """A page of a list."""
-
-    items: list[Symbol]
-    next_cursor: str | None = None
-    total: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageTrade:
-    """A page of a list."""
-
-    items: list[Trade]
-    next_cursor: str | None = None
-    total: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
+class PriceHistory:
     """A stretch of the prices of an asset."""
 
     since: datetime | None
@@ -308,7 +290,25 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageCoverage:
+class PublicTradePage:
+    """A page of a list."""
+
+    items: list[PublicTrade]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolPage:
+    """A page of a list."""
+
+    items: list[Symbol]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoveragePage:
     """A page of a list."""
 
     items: list[Coverage]
@@ -352,7 +352,7 @@ class MarketOperations(Connection):
         | None = OMITTED,
         blockchain: str | Omitted | None = OMITTED,
         is_active: bool | Omitted | None = OMITTED,
-    ) -> PageAsset:
+    ) -> AssetPage:
         """List assets, or those that a search finds."""
         request = Request(
             "GET",
@@ -369,7 +369,7 @@ class MarketOperations(Connection):
                 "is_active": is_active,
             },
         )
-        return self.send(request, TypeAdapter(PageAsset))
+        return self.send(request, TypeAdapter(AssetPage))
 
     def list_candles(
         self,
@@ -435,7 +435,7 @@ class MarketOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageCoverage:
+    ) -> CoveragePage:
         """List what is held; `symbol` is an asset, a pair, or the base of pairs."""
         request = Request(
             "GET",
@@ -450,7 +450,7 @@ class MarketOperations(Connection):
                 "total": total,
             },
         )
-        return self.send(request, TypeAdapter(PageCoverage))
+        return self.send(request, TypeAdapter(CoveragePage))
 
     def list_exchanges(
         self,
@@ -459,14 +459,14 @@ class MarketOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageExchange:
+    ) -> ExchangePage:
         """List exchanges."""
         request = Request(
             "GET",
             "/api/v1/exchanges",
             query={"sort": sort, "limit": limit, "cursor": cursor, "total": total},
         )
-        return self.send(request, TypeAdapter(PageExchange))
+        return self.send(request, TypeAdapter(ExchangePage))
 
     def list_gaps(
         self,
@@ -476,14 +476,14 @@ class MarketOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageGap:
+    ) -> CoverageGapPage:
         """List what is missing from a series, and why."""
         request = Request(
             "GET",
             f"/api/v1/coverage/{coverage_id}/gaps",
             query={"sort": sort, "limit": limit, "cursor": cursor, "total": total},
         )
-        return self.send(request, TypeAdapter(PageGap))
+        return self.send(request, TypeAdapter(CoverageGapPage))
 
     def list_latest_prices(
         self,
@@ -492,14 +492,14 @@ class MarketOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageLatestPrice:
+    ) -> LatestPricePage:
         """List the newest prices of assets, by symbol."""
         request = Request(
             "GET",
             "/api/v1/prices",
             query={"assets": assets, "limit": limit, "cursor": cursor, "total": total},
         )
-        return self.send(request, TypeAdapter(PageLatestPrice))
+        return self.send(request, TypeAdapter(LatestPricePage))
 
     def list_market_trades(
         self,
@@ -511,7 +511,7 @@ class MarketOperations(Connection):
         since: datetime | Omitted | None = OMITTED,
         until: datetime | Omitted | None = OMITTED,
         sort: Literal["time", "-time"] | Omitted = OMITTED,
-    ) -> PageTrade:
+    ) -> PublicTradePage:
         """List the public trades of a pair from `since` to before `until`."""
         request = Request(
             "GET",
@@ -525,7 +525,7 @@ class MarketOperations(Connection):
                 "sort": sort,
             },
         )
-        return self.send(request, TypeAdapter(PageTrade))
+        return self.send(request, TypeAdapter(PublicTradePage))
 
     def list_order_books(
         self,
@@ -537,7 +537,7 @@ class MarketOperations(Connection):
         since: datetime | Omitted | None = OMITTED,
         until: datetime | Omitted | None = OMITTED,
         sort: Literal["time", "-time"] | Omitted = OMITTED,
-    ) -> PageBook:
+    ) -> OrderBookPage:
         """List the order books of a pair from `since` to before `until`."""
         request = Request(
             "GET",
@@ -551,7 +551,7 @@ class MarketOperations(Connection):
                 "sort": sort,
             },
         )
-        return self.send(request, TypeAdapter(PageBook))
+        return self.send(request, TypeAdapter(OrderBookPage))
 
     def list_price_history(
         self,
@@ -562,7 +562,7 @@ class MarketOperations(Connection):
         since: datetime | Omitted | None = OMITTED,
         until: datetime | Omitted | None = OMITTED,
         sort: Literal["time", "-time"] | Omitted = OMITTED,
-    ) -> Prices:
+    ) -> PriceHistory:
         """List the prices of an asset from `since` to before `until`, as JSON, Arrow or CSV."""
         request = Request(
             "GET",
@@ -575,7 +575,7 @@ class MarketOperations(Connection):
                 "sort": sort,
             },
         )
-        return self.send(request, TypeAdapter(Prices))
+        return self.send(request, TypeAdapter(PriceHistory))
 
     def list_price_history_as(
         self,
@@ -613,7 +613,7 @@ class MarketOperations(Connection):
         since: datetime | Omitted | None = OMITTED,
         until: datetime | Omitted | None = OMITTED,
         sort: Literal["time", "-time"] | Omitted = OMITTED,
-    ) -> PageQuote:
+    ) -> BestPricesPage:
         """List the quotes of a pair from `since` to before `until`."""
         request = Request(
             "GET",
@@ -627,7 +627,7 @@ class MarketOperations(Connection):
                 "sort": sort,
             },
         )
-        return self.send(request, TypeAdapter(PageQuote))
+        return self.send(request, TypeAdapter(BestPricesPage))
 
     def list_symbols(
         self,
@@ -642,7 +642,7 @@ class MarketOperations(Connection):
         base: str | Omitted | None = OMITTED,
         quote: str | Omitted | None = OMITTED,
         status: str | Omitted | None = OMITTED,
-    ) -> PageSymbol:
+    ) -> SymbolPage:
         """List pairs."""
         request = Request(
             "GET",
@@ -659,4 +659,4 @@ class MarketOperations(Connection):
                 "status": status,
             },
         )
-        return self.send(request, TypeAdapter(PageSymbol))
+        return self.send(request, TypeAdapter(SymbolPage))

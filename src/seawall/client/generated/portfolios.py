@@ -49,7 +49,7 @@ LotMethod = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class PortfolioSnapshot:
     """What a portfolio was worth at an instant, as it was known at another."""
 
     time: datetime
@@ -72,32 +72,6 @@ class Lots:
     """The lots of everything that is held."""
 
     items: list[Lot]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageSnapshot:
-    """A page of a list."""
-
-    items: list[Snapshot]
-    next_cursor: str | None = None
-    total: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Performance:
-    """How a portfolio did, in USD; a sum is null while something held has no price."""
-
-    as_of: datetime
-    lot_method: LotMethod
-    total_value_usd: Decimal | None
-    cost_basis_usd: Decimal
-    unrealised_profit_usd: Decimal | None
-    realised_profit_usd: Decimal
-    expenses_usd: Decimal
-    rewards_usd: Decimal
-    time_weighted_return: Decimal | None
-    time_weighted_return_reason: str | None
-    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +99,33 @@ class Portfolio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PagePortfolio:
+class PortfolioPerformance:
+    """How a portfolio did, in USD; a sum is null while something held has no price."""
+
+    as_of: datetime
+    lot_method: LotMethod
+    total_value_usd: Decimal | None
+    cost_basis_usd: Decimal
+    unrealised_profit_usd: Decimal | None
+    realised_profit_usd: Decimal
+    expenses_usd: Decimal
+    rewards_usd: Decimal
+    time_weighted_return: Decimal | None
+    time_weighted_return_reason: str | None
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortfolioSnapshotPage:
+    """A page of a list."""
+
+    items: list[PortfolioSnapshot]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortfolioPage:
     """A page of a list."""
 
     items: list[Portfolio]
@@ -201,14 +201,14 @@ class PortfoliosOperations(Connection):
         *,
         as_of: datetime | Omitted | None = OMITTED,
         lots: Literal["fifo", "lifo", "hifo", "average"] | Omitted | None = OMITTED,
-    ) -> Performance:
+    ) -> PortfolioPerformance:
         """Tell how the portfolio did until an instant, at the prices known now."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/performance",
             query={"as_of": as_of, "lots": lots},
         )
-        return self.send(request, TypeAdapter(Performance))
+        return self.send(request, TypeAdapter(PortfolioPerformance))
 
     def get_portfolio(self, portfolio_id: UUID) -> Portfolio:
         """Tell of a portfolio."""
@@ -233,14 +233,14 @@ class PortfoliosOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PagePortfolio:
+    ) -> PortfolioPage:
         """List the portfolios, the first made first; those that are not there are left out."""
         request = Request(
             "GET",
             "/api/v1/portfolios",
             query={"sort": sort, "ids": ids, "limit": limit, "cursor": cursor, "total": total},
         )
-        return self.send(request, TypeAdapter(PagePortfolio))
+        return self.send(request, TypeAdapter(PortfolioPage))
 
     def list_snapshots(
         self,
@@ -249,11 +249,11 @@ class PortfoliosOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageSnapshot:
+    ) -> PortfolioSnapshotPage:
         """List what the portfolio was worth, the newest first."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/snapshots",
             query={"limit": limit, "cursor": cursor, "total": total},
         )
-        return self.send(request, TypeAdapter(PageSnapshot))
+        return self.send(request, TypeAdapter(PortfolioSnapshotPage))

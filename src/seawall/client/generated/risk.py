@@ -11,8 +11,6 @@ from pydantic import TypeAdapter
 from seawall.client.connection import OMITTED, Connection, Omitted, Request
 from seawall.client.generated.shared import TransactionType
 
-Component = str
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correlations:
@@ -22,9 +20,7 @@ class Correlations:
     values: list[list[float | None]]
 
 
-Direction = str
-
-Estimator = str
+CovarianceEstimator = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +34,7 @@ class FigureChange:
     reason_after: str | None
 
 
-Grouping = str
-
 HistoryMethod = str
-
-Level = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +87,13 @@ class MeasuredHolding:
     weight: float | None
 
 
-Method = str
+MetricDirection = str
+
+MetricUnit = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class OptimisationOutlook:
     """What weights come to; null where there are too few days."""
 
     volatility: float | None
@@ -133,23 +127,16 @@ class ProposedTrade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What was asked: of how many daily returns, at which confidence, against what."""
-
-    window: int
-    confidence: float
-    benchmark: str
-    risk_free: float
-    horizon: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queued:
+class QueuedMeasurement:
     """What a worker will do."""
 
     job: str
     portfolio_id: UUID
 
+
+RiskGrouping = str
+
+RiskLevel = str
 
 RiskMeasure = str
 
@@ -167,7 +154,22 @@ class RiskPart:
     incremental: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskQuestion:
+    """What was asked: of how many daily returns, at which confidence, against what."""
+
+    window: int
+    confidence: float
+    benchmark: str
+    risk_free: float
+    horizon: int
+
+
+ScoreComponentName = str
+
 TailMethod = str
+
+TargetMethod = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,9 +182,6 @@ class TargetWeight:
     risk_share: float | None
     target_risk_share: float | None
     kept: bool
-
-
-Unit = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,25 +200,8 @@ class AttributedRisk:
 class CovarianceWish:
     """Which covariance is measured besides, of histories of any length."""
 
-    estimator: Estimator | None = None
+    estimator: CovarianceEstimator | None = None
     histories: HistoryMethod | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """The figures of a portfolio as of an instant, by their slugs; a null has its reason."""
-
-    id: UUID
-    portfolio_id: UUID
-    as_of: datetime
-    known_at: datetime
-    question: Question
-    total_value_usd: Decimal | None
-    observations: int
-    missing: int
-    figures: dict[str, float | None]
-    reasons: dict[str, str]
-    is_brief: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,16 +228,20 @@ class MeasuredCovariance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """What a figure is called, what it means, and where it comes from."""
+class MeasuredPortfolio:
+    """The figures of a portfolio as of an instant, by their slugs; a null has its reason."""
 
-    slug: str
-    name: str
-    unit: Unit
-    direction: Direction
-    formula: str
-    source: str
-    min_observations: int
+    id: UUID
+    portfolio_id: UUID
+    as_of: datetime
+    known_at: datetime
+    question: RiskQuestion
+    total_value_usd: Decimal | None
+    observations: int
+    missing: int
+    figures: dict[str, float | None]
+    reasons: dict[str, str]
+    is_brief: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,10 +261,23 @@ class RebalanceTrade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RiskMetric:
+    """What a figure is called, what it means, and where it comes from."""
+
+    slug: str
+    name: str
+    unit: MetricUnit
+    direction: MetricDirection
+    formula: str
+    source: str
+    min_observations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreComponent:
     """A part of a score: its own, what it weighs and adds, and how old its fact was."""
 
-    component: Component
+    component: ScoreComponentName
     input: float | str | None
     score: float | None
     weight: float | None
@@ -292,16 +291,29 @@ class ScoreComponent:
 class WeightCap:
     """The most that assets may weigh together, named themselves or by a label of a grouping."""
 
-    by: Grouping | None = None
+    by: RiskGrouping | None = None
     names: list[str]
     most: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetScore:
+    """How risky an asset is, from 0 to 100; what is scored adds up to it."""
+
+    asset: str
+    as_of: datetime
+    known_at: datetime
+    score: float | None
+    level: RiskLevel | None
+    components: list[ScoreComponent]
+    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
     """A portfolio's risk, taken apart."""
 
-    by: Grouping
+    by: RiskGrouping
     confidence: float
     measures: list[AttributedRisk]
     reason: str
@@ -309,23 +321,16 @@ class Attribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """Every figure that Seawall knows."""
-
-    items: list[Metric]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageMeasured:
+class MeasuredPortfolioPage:
     """A page of a list."""
 
-    items: list[Measured]
+    items: list[MeasuredPortfolio]
     next_cursor: str | None = None
     total: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rebalance:
+class RebalancePlan:
     """Trades, sells first, with what they cost and leave."""
 
     trades: list[RebalanceTrade]
@@ -345,19 +350,26 @@ class RecomputedReport:
 
     identical: bool
     differs: list[str]
-    kept: Measured
-    again: Measured
+    kept: MeasuredPortfolio
+    again: MeasuredPortfolio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class RiskMetrics:
+    """Every figure that Seawall knows."""
+
+    items: list[RiskMetric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskReport:
     """A report in full; `all_figures` and `covariance` are there where they were asked for."""
 
     id: UUID
     portfolio_id: UUID
     as_of: datetime
     known_at: datetime
-    question: Question
+    question: RiskQuestion
     total_value_usd: Decimal | None
     observations: int
     missing: int
@@ -372,16 +384,10 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """How risky an asset is, from 0 to 100; what is scored adds up to it."""
+class AssetScores:
+    """The newest score of each asset, by symbol."""
 
-    asset: str
-    as_of: datetime
-    known_at: datetime
-    score: float | None
-    level: Level | None
-    components: list[ScoreComponent]
-    notes: list[str]
+    items: list[AssetScore]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,23 +399,16 @@ class Optimisation:
     known_at: datetime
     total_value_usd: Decimal
     weights: list[TargetWeight]
-    before: Outlook
-    target: Outlook
-    traded: Outlook
+    before: OptimisationOutlook
+    target: OptimisationOutlook
+    traded: OptimisationOutlook
     observations: int
     condition: float | None
     repaired: bool
     filled: dict[str, int]
     missing: dict[str, int]
-    plan: Rebalance
+    plan: RebalancePlan
     notes: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """The newest score of each asset, by symbol."""
-
-    items: list[Score]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -457,15 +456,15 @@ class RiskOperations(Connection):
         )
         return self.send(request, TypeAdapter(Attribution))
 
-    def get_risk(self, portfolio_id: UUID) -> Report:
+    def get_risk(self, portfolio_id: UUID) -> RiskReport:
         """Tell what was last measured of a portfolio."""
         request = Request("GET", f"/api/v1/portfolios/{portfolio_id}/risk")
-        return self.send(request, TypeAdapter(Report))
+        return self.send(request, TypeAdapter(RiskReport))
 
-    def get_risk_report(self, report_id: UUID) -> Report:
+    def get_risk_report(self, report_id: UUID) -> RiskReport:
         """Tell of a report that was kept."""
         request = Request("GET", f"/api/v1/risk/reports/{report_id}")
-        return self.send(request, TypeAdapter(Report))
+        return self.send(request, TypeAdapter(RiskReport))
 
     def get_tear_sheet(self, report_id: UUID) -> None:
         """Give a report as one page to keep: it loads nothing, and has its charts in it."""
@@ -491,17 +490,17 @@ class RiskOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageMeasured:
+    ) -> MeasuredPortfolioPage:
         """Tell what was last measured of each portfolio that was; by the ids of the portfolios."""
         request = Request(
             "GET", "/api/v1/risk/latest", query={"limit": limit, "cursor": cursor, "total": total}
         )
-        return self.send(request, TypeAdapter(PageMeasured))
+        return self.send(request, TypeAdapter(MeasuredPortfolioPage))
 
-    def list_metrics(self) -> Metrics:
+    def list_metrics(self) -> RiskMetrics:
         """List every figure of the registry."""
         request = Request("GET", "/api/v1/risk/metrics")
-        return self.send(request, TypeAdapter(Metrics))
+        return self.send(request, TypeAdapter(RiskMetrics))
 
     def list_risk_history(
         self,
@@ -510,26 +509,28 @@ class RiskOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageMeasured:
+    ) -> MeasuredPortfolioPage:
         """List what was measured of a portfolio, the newest instant first."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/risk/history",
             query={"limit": limit, "cursor": cursor, "total": total},
         )
-        return self.send(request, TypeAdapter(PageMeasured))
+        return self.send(request, TypeAdapter(MeasuredPortfolioPage))
 
     def list_scores(
         self,
         *,
         assets: list[str] | Omitted | None = OMITTED,
         as_of: datetime | Omitted | None = OMITTED,
-    ) -> Scores:
+    ) -> AssetScores:
         """Tell the newest scores by an instant, now if none is given."""
         request = Request("GET", "/api/v1/risk/scores", query={"assets": assets, "as_of": as_of})
-        return self.send(request, TypeAdapter(Scores))
+        return self.send(request, TypeAdapter(AssetScores))
 
-    def measure_risk(self, portfolio_id: UUID, *, idempotency_key: str | None = None) -> Queued:
+    def measure_risk(
+        self, portfolio_id: UUID, *, idempotency_key: str | None = None
+    ) -> QueuedMeasurement:
         """Have a worker measure a portfolio's risk as it is now."""
         request = Request(
             "POST",
@@ -537,7 +538,7 @@ class RiskOperations(Connection):
             headers={"Idempotency-Key": idempotency_key},
             is_named=True,
         )
-        return self.send(request, TypeAdapter(Queued))
+        return self.send(request, TypeAdapter(QueuedMeasurement))
 
     def optimise(
         self,
@@ -612,7 +613,7 @@ class RiskOperations(Connection):
         | Omitted = OMITTED,
         horizon: int | Omitted = OMITTED,
         covariance: CovarianceWish | Omitted | None = OMITTED,
-    ) -> Report:
+    ) -> RiskReport:
         """Measure a portfolio's risk as it is asked, and keep the report."""
         request = Request(
             "POST",
@@ -633,7 +634,7 @@ class RiskOperations(Connection):
             headers={"Idempotency-Key": idempotency_key},
             is_named=True,
         )
-        return self.send(request, TypeAdapter(Report))
+        return self.send(request, TypeAdapter(RiskReport))
 
     def what_if(
         self,

@@ -93,9 +93,9 @@ class KeptStress:
     details: dict[str, Any]
 
 
-Rest = str
+ScenarioRest = str
 
-Source = str
+ScenarioSource = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +105,11 @@ class AskedShocks:
     kind: str
     name: str | None = None
     shocks: dict[str, Any]
-    rest: Rest | None = None
+    rest: ScenarioRest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageKeptStress:
+class KeptStressPage:
     """A page of a list."""
 
     items: list[KeptStress]
@@ -134,7 +134,7 @@ class StressedAsset:
     weight: float | None
     shock: float | None
     loss_usd: Decimal | None
-    source: Source
+    source: ScenarioSource
     facts: dict[str, Any]
 
 
@@ -196,14 +196,14 @@ class ScenariosOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PageKeptStress:
+    ) -> KeptStressPage:
         """List the stress tests of a portfolio that were kept, the newest instant first."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/risk/stress-tests",
             query={"limit": limit, "cursor": cursor, "total": total},
         )
-        return self.send(request, TypeAdapter(PageKeptStress))
+        return self.send(request, TypeAdapter(KeptStressPage))
 
     def recompute_stress_test(self, stress_id: UUID) -> RecomputedStress:
         """Run a kept stress test again as it was known, and compare."""

@@ -9,7 +9,7 @@ from seawall.client.connection import OMITTED, Connection, Omitted, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class UserSettings:
     """How a user wants to be told and shown things."""
 
     email_notifications: bool
@@ -43,7 +43,7 @@ class SettingsOperations(Connection):
         default_currency: str | Omitted = OMITTED,
         timezone: str | Omitted | None = OMITTED,
         theme: Literal["light", "dark", "system"] | Omitted = OMITTED,
-    ) -> Settings:
+    ) -> UserSettings:
         """Change settings."""
         request = Request(
             "PATCH",
@@ -63,9 +63,9 @@ class SettingsOperations(Connection):
             },
             headers={"If-Match": if_match},
         )
-        return self.send(request, TypeAdapter(Settings))
+        return self.send(request, TypeAdapter(UserSettings))
 
-    def get_settings(self) -> Settings:
+    def get_settings(self) -> UserSettings:
         """Tell the settings."""
         request = Request("GET", "/api/v1/settings")
-        return self.send(request, TypeAdapter(Settings))
+        return self.send(request, TypeAdapter(UserSettings))

@@ -13,18 +13,6 @@ from seawall.client.generated.shared import TransactionType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
-    """What importing did, or would do."""
-
-    rows_read: int
-    inserted: int
-    unchanged: int
-    left_out: int
-    imported_at: datetime | None
-    dry_run: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NewTransaction:
     """One thing that happened, as a row of a file says it."""
 
@@ -48,6 +36,18 @@ class PastImport:
     last: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionImport:
+    """What importing did, or would do."""
+
+    rows_read: int
+    inserted: int
+    unchanged: int
+    left_out: int
+    imported_at: datetime | None
+    dry_run: bool
+
+
 VoidKind = str
 
 
@@ -59,7 +59,7 @@ class VoidedTogether:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PagePastImport:
+class PastImportPage:
     """A page of a list."""
 
     items: list[PastImport]
@@ -93,7 +93,7 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageTransaction:
+class TransactionPage:
     """A page of a list."""
 
     items: list[Transaction]
@@ -159,7 +159,7 @@ class TransactionsOperations(Connection):
         again: bool | Omitted = OMITTED,
         idempotency_key: str | None = None,
         transactions: list[NewTransaction] | Omitted = OMITTED,
-    ) -> Import:
+    ) -> TransactionImport:
         """Record a file or a list of transactions, whole or not at all; the same changes nothing.
 
         A row counts as recorded when time, type, asset and amounts are the same, however it came. One
@@ -174,7 +174,7 @@ class TransactionsOperations(Connection):
             headers={"Idempotency-Key": idempotency_key},
             is_named=True,
         )
-        return self.send(request, TypeAdapter(Import))
+        return self.send(request, TypeAdapter(TransactionImport))
 
     def list_imports(
         self,
@@ -183,14 +183,14 @@ class TransactionsOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
-    ) -> PagePastImport:
+    ) -> PastImportPage:
         """List what was imported together, the newest first."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/imports",
             query={"limit": limit, "cursor": cursor, "total": total},
         )
-        return self.send(request, TypeAdapter(PagePastImport))
+        return self.send(request, TypeAdapter(PastImportPage))
 
     def list_transactions(
         self,
@@ -210,7 +210,7 @@ class TransactionsOperations(Connection):
         since: datetime | Omitted | None = OMITTED,
         until: datetime | Omitted | None = OMITTED,
         voided: Literal["without", "with", "only"] | Omitted = OMITTED,
-    ) -> PageTransaction:
+    ) -> TransactionPage:
         """List what happened from `since` to before `until`, the newest first."""
         request = Request(
             "GET",
@@ -227,7 +227,7 @@ class TransactionsOperations(Connection):
                 "voided": voided,
             },
         )
-        return self.send(request, TypeAdapter(PageTransaction))
+        return self.send(request, TypeAdapter(TransactionPage))
 
     def void_transaction(
         self,
