@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from seawall.api.app import build_app
+from seawall.api.v1.voids import TransactionChanges
 
 Web = Any  # what the fixture is
 V1 = "/api/v1"
@@ -21,6 +23,8 @@ FULL: dict[str, dict[str, Any]] = {
     },
     "/portfolios/{portfolio_id}/risk/limits": {"max_drawdown": 0.5, "blocking": ["max_drawdown"]},
 }
+CORRECTION = f"{V1}/portfolios/{{portfolio_id}}/transactions/{{transaction_id}}"
+"""What is corrected is recorded anew, which has its own tests."""
 EMPTY: dict[str, Any] = {"description": "", "blocking": []}
 
 
@@ -38,7 +42,17 @@ def test_no_schema_of_a_change_has_a_default_that_programs_would_send(path: str)
         assert "default" not in told, name
 
 
-@pytest.mark.parametrize("path", PATCHES)
+def test_no_change_is_left_out() -> None:
+    assert {V1 + path for path in FULL} | {CORRECTION} == set(PATCHES)
+    for name, told in _properties(CORRECTION).items():
+        may_be_null = {"type": "null"} in told.get("anyOf", ())
+        assert may_be_null == (name in {"price_usd", "fee_usd", "notes"}), name
+        if not may_be_null:
+            with pytest.raises(ValidationError):
+                TransactionChanges.model_validate({name: None})
+
+
+@pytest.mark.parametrize("path", [V1 + path for path in FULL])
 async def test_null_clears_what_may_be_empty_and_is_refused_elsewhere(
     web: Web, problem: Any, path: str
 ) -> None:

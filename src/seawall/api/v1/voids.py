@@ -34,24 +34,21 @@ _COLUMNS = {"time": "date"}
 """What columns of a file are called otherwise here."""
 
 
-class TransactionChanges(bodies.Body):
+class TransactionChanges(bodies.Patch):
     """What is to be told otherwise of a transaction; a price, a fee or notes that are null go."""
 
-    time: Time | None = None
-    type: TransactionType | None = None
-    asset: str | None = Field(default=None, min_length=1, max_length=32, examples=["BTC"])
-    quantity: Amount | None = Field(default=None, examples=["0.15"])
-    price_usd: Amount | None = Field(default=None, description="Of one unit.", examples=["67500"])
-    fee_usd: Amount | None = Field(default=None, examples=["10.12"])
-    notes: str | None = Field(default=None, max_length=10_000)
-    reason: _Reason = Field(default="", description="Why.", examples=["typed wrongly"])
-
-    @model_validator(mode="after")
-    def _kept(self) -> "TransactionChanges":
-        for name in ("time", "type", "asset", "quantity"):
-            if name in self.model_fields_set and getattr(self, name) is None:
-                raise ValueError(f"{name} cannot be taken away.")
-        return self
+    time: Time = bodies.UNCHANGED
+    type: TransactionType = bodies.UNCHANGED
+    asset: str = Field(default=bodies.UNCHANGED, min_length=1, max_length=32, examples=["BTC"])
+    quantity: Amount = Field(default=bodies.UNCHANGED, examples=["0.15"])
+    price_usd: Amount | None = Field(
+        default=bodies.UNCHANGED, description="Of one unit.", examples=["67500"]
+    )
+    fee_usd: Amount | None = Field(default=bodies.UNCHANGED, examples=["10.12"])
+    notes: str | None = Field(default=bodies.UNCHANGED, max_length=10_000)
+    reason: _Reason = Field(
+        default=bodies.UNCHANGED, description="Why.", examples=["typed wrongly"]
+    )
 
     @property
     def columns(self) -> dict[str, str]:
@@ -59,7 +56,7 @@ class TransactionChanges(bodies.Body):
         given: dict[str, Any] = {
             name: getattr(self, name) for name in self.model_fields_set - {"reason"}
         }
-        if self.time is not None:
+        if "time" in given:
             given["time"] = iso(self.time)
         return {
             _COLUMNS.get(name, name): "" if value is None else str(value)
@@ -87,7 +84,7 @@ async def correct(
 
     async def within(bound: Bound) -> Response:
         found = await _seen(bound, portfolio_id, transaction_id, match)
-        wanted = Correction(body.columns, bound.desk.clock(), body.reason)
+        wanted = Correction(body.columns, bound.desk.clock(), body.reason or "")
         made = await correct_transaction(bound.session, found, transaction_id, wanted)
         return tagged(Transaction.model_validate(made))
 

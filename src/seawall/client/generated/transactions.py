@@ -110,14 +110,13 @@ class TransactionsOperations(Connection):
         transaction_id: UUID,
         *,
         if_match: str | None = None,
-        time: datetime | Omitted | None = OMITTED,
+        time: datetime | Omitted = OMITTED,
         type: Literal[
             "buy", "sell", "transfer", "stake", "unstake", "reward", "fee", "deposit", "withdrawal"
         ]
-        | Omitted
-        | None = OMITTED,
-        asset: str | Omitted | None = OMITTED,
-        quantity: str | Omitted | None = OMITTED,
+        | Omitted = OMITTED,
+        asset: str | Omitted = OMITTED,
+        quantity: str | Omitted = OMITTED,
         price_usd: str | Omitted | None = OMITTED,
         fee_usd: str | Omitted | None = OMITTED,
         notes: str | Omitted | None = OMITTED,
