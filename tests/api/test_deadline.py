@@ -7,16 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from httpx import Response
 from sqlalchemy import text
 
 from seawall.api.deps import Manager
 from seawall.api.operations import Operation, Tree
 from seawall.core.settings import ApiSettings
+from seawall.db.database import Location, open_admin
 from seawall.db.watch import Watch
 from seawall.portfolios.portfolios import create_portfolio
 
 Web = Any  # what the fixture is
-ADA = "ada@example.com"
+ADA, PORTFOLIOS = "ada@example.com", "/api/v1/portfolios"
 ASLEEP = """
     SELECT count(*) FROM pg_stat_activity
     WHERE state = 'active' AND query LIKE '%pg_sleep(6%' AND pid <> pg_backend_pid()
@@ -60,6 +62,45 @@ async def test_what_takes_too_long_is_ended_and_undone(
         while await connection.scalar(text(ASLEEP)):
             assert time.monotonic() < until, "the statement goes on"
             await asyncio.sleep(0.05)
+
+
+_LINGER = """
+    CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_sleep(30); RETURN NULL; {} END $$
+"""
+_LINGERS = """
+    CREATE CONSTRAINT TRIGGER lingers AFTER INSERT ON portfolios
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION linger()
+"""
+
+
+@pytest.mark.parametrize(
+    ("caught", "is_kept"), [("EXCEPTION WHEN query_canceled THEN RETURN NULL;", True), ("", False)]
+)
+async def test_what_is_cut_as_it_commits_happens_once(
+    hurried: Web, problem: Any, location: Location, caught: str, *, is_kept: bool
+) -> None:
+    client = await hurried.known(ADA)
+    async with open_admin(location) as admin, admin.begin() as connection:
+        await connection.execute(text(_LINGER.format(caught)))
+        await connection.execute(text(_LINGERS))
+
+    async def ask() -> Response:
+        headers = {"Idempotency-Key": "the-same"}
+        found: Response = await client.post(PORTFOLIOS, json={"name": "Late"}, headers=headers)
+        return found
+
+    told = problem(await ask(), 503, "unavailable")
+    assert "Idempotency-Key" in told["hint"]
+    async with open_admin(location) as admin, admin.begin() as connection:
+        await connection.execute(text("DROP TRIGGER lingers ON portfolios"))
+    while (again := await ask()).status_code == 503:  # noqa: ASYNC110 - as a client does
+        await asyncio.sleep(0.1)
+    assert again.status_code == 201
+    # Which it was only the database knows; the answer is of what is there.
+    assert ("idempotency-replayed" in again.headers) == is_kept
+    listed = (await client.get(PORTFOLIOS)).json()["items"]
+    assert [each["id"] for each in listed] == [again.json()["id"]]
 
 
 async def test_many_that_take_too_long_leave_the_pool_as_it_was(hurried: Web) -> None:

@@ -1,6 +1,8 @@
 """Every answer has its headers, every error is a problem, and too much is refused."""
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -8,8 +10,9 @@ from typing import Any
 import orjson
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import event
 
-from seawall.api import callers
+from seawall.api import callers, health
 from seawall.api.app import build_app
 from seawall.core.settings import ApiSettings, CacheSettings, Settings
 from seawall.db.cache import open_cache
@@ -158,6 +161,30 @@ async def test_health_is_told(web: Web) -> None:
     checks = {"database": "ok", "cache": "ok"}
     queue = {"waiting": 0, "oldest_seconds": 0.0}
     assert ready.json() == {"status": "ok", "checks": checks, "queue": queue}
+
+
+async def test_strangers_are_told_whether_it_is_ready_and_no_more(web: Web) -> None:
+    passed_on = {"X-Forwarded-For": "203.0.113.7"}
+    found = await web.client().get("/readyz", headers=passed_on)
+    assert (found.status_code, found.json()) == (200, {"status": "ok"})
+
+
+async def test_however_many_ask_one_looks(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def note(*args: Any) -> None:
+        asked.append(args[2])
+
+    event.listen(web.desk.engine.sync_engine, "before_cursor_execute", note)
+    client = web.client()
+    await client.get("/readyz")
+    alone = len(asked)
+    found = await asyncio.gather(*(client.get("/readyz") for _ in range(50)))
+    assert {each.status_code for each in found} == {200}
+    assert len(asked) == alone > 0
+    monkeypatch.setattr(health, "monotonic", lambda: time.monotonic() + health.KEPT)
+    await client.get("/readyz")
+    assert len(asked) == 2 * alone
 
 
 async def test_counts_are_for_this_machine_or_who_has_the_token(web: Web, problem: Any) -> None:

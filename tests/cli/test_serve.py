@@ -67,8 +67,12 @@ def test_a_proxy_is_an_address(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(("proxy", "is_ours"), [("192.0.2.1", False), ("127.0.0.0/8", True)])
-def test_it_serves_until_it_is_told_to_stop(cli: Cli, proxy: str, *, is_ours: bool) -> None:
+def test_it_serves_until_it_is_told_to_stop(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, proxy: str, *, is_ours: bool
+) -> None:
     assert cli("user", "create", "ada@example.com", "--invite").code == 0
+    # Whatever it asks first is slow by that, and is kept.
+    monkeypatch.setenv("SEAWALL_DATABASE__SLOW_MS", "1")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -90,10 +94,19 @@ def test_it_serves_until_it_is_told_to_stop(cli: Cli, proxy: str, *, is_ours: bo
             found = httpx.get(f"{address}/healthz", headers=said)
             assert ("strict-transport-security" in found.headers) == is_ours
             assert httpx.get(f"{address}/api/v1/openapi.json").json()["openapi"] >= "3.1"
+            while not (kept := _kept_by(cli, server.pid)):
+                assert monotonic() < until
+                sleep(0.2)
+            assert {each["component"] for each in kept} == {"seawall.slow"}
         finally:
             server.send_signal(signal.SIGTERM)
             _, errors = server.communicate(timeout=30)
     assert b"Traceback" not in errors
+
+
+def _kept_by(cli: Cli, pid: int) -> list[Any]:
+    found = cli("logs", "--limit", "1000", "--json").document["logs"]
+    return [each for each in found if each["metadata"]["process"] == f"server {pid}"]
 
 
 def test_several_processes_tell_what_all_have_done(

@@ -37,7 +37,9 @@ def transactions(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_imports_queued_is_done_once(cli: Cli, prices: Path, transactions: Path) -> None:
+def test_what_imports_queued_is_done_once(
+    cli: Cli, prices: Path, transactions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert cli("portfolio", "create", "Mine").code == 0
     assert cli("portfolio", "import", "Mine", transactions).code == 0
     for _ in range(2):
@@ -52,9 +54,13 @@ def test_what_imports_queued_is_done_once(cli: Cli, prices: Path, transactions: 
     }
     assert waiting["workers"] == 0
 
+    # Some statement takes a millisecond, and is told of.
+    monkeypatch.setenv("SEAWALL_DATABASE__SLOW_MS", "1")
     done = cli("worker", "run", "--once", "--json")
     assert done.code == 0, done.err
     assert done.document["done"] >= 5
+    kept = cli("logs", "--limit", "1000", "--json").document["logs"]
+    assert any(each["metadata"]["process"].startswith("worker ") for each in kept)
 
     state = cli("worker", "status", "--json").document
     assert {each["state"] for each in state["tasks"]} == {"succeeded"}

@@ -2,6 +2,7 @@
 
 import logging
 
+import orjson
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -71,6 +72,19 @@ async def test_it_waits_while_the_database_is_away_and_counts_what_is_too_much(
     (lost,) = [each for each in found if each["component"] == "seawall.db.journal"]
     assert lost["metadata"]["lost"] == 7
     assert capsys.readouterr().err.count("Traceback") == 0
+
+
+async def test_what_is_left_at_the_end_goes_to_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    away = create_engine("postgresql://nobody@127.0.0.1:1/seawall", pooled=False)
+    async with journal(away, "server"):
+        LOG.warning("password=hunter2 was %s", "wrong")
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    (entry,) = map(orjson.loads, said)
+    assert (entry["level"], entry["component"]) == ("warning", "seawall.test")
+    assert entry["message"] == "password=(not shown) was wrong"
+    assert entry["metadata"]["process"].startswith("server ")
 
 
 async def test_what_can_never_be_written_is_dropped(location: Location) -> None:

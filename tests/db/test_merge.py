@@ -24,12 +24,6 @@ SUBJECT = {"symbol_id": 7, "timeframe": 86_400}
 NAN = float("nan")
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 def _candles(
     days: Sequence[int], close: Sequence[float] | float = 2.0, **values: object
 ) -> Records:

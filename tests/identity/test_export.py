@@ -48,6 +48,7 @@ async def test_every_table_is_in_it_and_no_secret(
         place = Place("users", "first_name", ada, ada)
         sealed = await premises.desk.vault.seal(session, SecretStr("Ada"), place)
         await session.execute(update(User).values(first_name=sealed))
+        await session.execute(text("UPDATE portfolios SET description = E'\\t@x', name = '''-x'"))
     files, raw = await _read(premises, ada)
     manifest = json.loads(files["manifest.json"])
     told = {each["table"]: each for each in manifest["tables"]}
@@ -73,6 +74,9 @@ async def test_every_table_is_in_it_and_no_secret(
         assert not any(word in content for content in files.values())
     bought = list(csv.DictReader(io.StringIO(files["transactions.csv"].decode())))
     assert Decimal(bought[0]["quantity"]) == 2
+    # A spreadsheet would compute these.
+    (held, *_) = csv.DictReader(io.StringIO(files["portfolios.csv"].decode()))
+    assert (held["description"], held["name"]) == ("'\t@x", "''-x")
     assert bought[0]["transaction_date"] == "2024-05-06T12:00:00.000000Z"
     assert raw
     entries = await premises.entries(ada)

@@ -13,12 +13,6 @@ from seawall.market import catalog, store
 from seawall.market.tables import Asset, Exchange, Symbol
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 async def test_a_pair_brings_its_assets_and_its_exchange(session: AsyncSession) -> None:
     pair = await catalog.ensure_pair(session, "kraken", "ETH/USDC")
     assert (pair.symbol, pair.exchange) == ("ETH/USDC", "kraken")

@@ -36,12 +36,6 @@ ADD_QUOTES = text("""
 """)
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 async def _add_prices(
     session: AsyncSession, ids: Sequence[int], first: datetime, last: datetime
 ) -> None:

@@ -19,12 +19,6 @@ DAY = timedelta(days=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 def candles(
     pair: str,
     closes: Sequence[float],

@@ -22,12 +22,6 @@ SECOND, THIRD = FIRST + timedelta(hours=1), FIRST + timedelta(hours=2)
 BTC, INDEX = 1, 2
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 async def _write(
     session: AsyncSession, parsed: ParsedFile, stamp: datetime = FIRST, timeframe: Timeframe = DAILY
 ) -> None:

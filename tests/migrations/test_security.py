@@ -151,12 +151,6 @@ RIGHTS = """
 CALLS = "SELECT proname::text FROM functions WHERE has_function_privilege('{role}', oid, 'EXECUTE')"
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 @pytest.mark.parametrize(
     ("role", "may", "may_call"),
     [

@@ -31,12 +31,6 @@ FILE = f"""{HEADER}
 """
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 def _said(*values: object) -> tuple[object, ...]:
     return values
 

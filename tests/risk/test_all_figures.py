@@ -33,12 +33,6 @@ SCALARS = {slug for slug, metric in REGISTRY.items() if metric.takes is not Inpu
 BOUGHT = "2024-01-02,deposit,USD,10000,,,\n2024-01-03,buy,{},1,100,,\n"
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 def walk(seed: int) -> FloatArray:
     steps = np.random.default_rng(seed).normal(0, 0.03, DAYS)
     return np.asarray(100 * np.exp(np.cumsum(steps)))

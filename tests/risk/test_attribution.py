@@ -38,12 +38,6 @@ BOUGHT = f"""{HEADER}
 """
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 def _candles(pair: str, seed: int) -> ParsedFile:
     records = np.zeros(DAYS, CANDLE_DTYPE)
     close = 1_000 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.03, DAYS)))

@@ -38,12 +38,6 @@ WITH_CASH = f"""{HEADER}
 WITHOUT_CASH = f"{HEADER}\n2024-01-03,buy,BTC,2,1000,4,\n2024-01-03,buy,ETH,2,900,2,\n"
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 def _candles(pair: str, seed: int, scale: float = 1_000, skip: int = 0) -> ParsedFile:
     records = np.zeros(DAYS - skip, CANDLE_DTYPE)
     random = np.random.default_rng(seed)

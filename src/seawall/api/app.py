@@ -92,6 +92,7 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     )
     app.state.bench = Bench()
     app.state.shares = Shares()
+    app.state.readiness = health.Readiness()
     if desk is not None:
         app.state.desk = desk
     for router in _MODULES:

@@ -156,7 +156,7 @@ async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
         TooManyRequestsError: there were too many in this minute.
     """
     if caller is None:
-        await _count(desk, request, f"address:{_address(request)}", REQUESTS_A_MINUTE["address"])
+        await _count(desk, request, f"address:{address_of(request)}", REQUESTS_A_MINUTE["address"])
         return
     most = REQUESTS_A_MINUTE["user"]
     if desk.settings.billing.enabled:
@@ -172,7 +172,7 @@ async def limit_refused(desk: Desk, request: Request) -> None:
     Raises:
         TooManyRequestsError: there were too many in this minute.
     """
-    await _count(desk, request, f"refused:{_address(request)}", REQUESTS_A_MINUTE["refused"])
+    await _count(desk, request, f"refused:{address_of(request)}", REQUESTS_A_MINUTE["refused"])
 
 
 async def _count(desk: Desk, request: Request, who: str, most: int) -> None:
@@ -193,7 +193,8 @@ async def _count(desk: Desk, request: Request, who: str, most: int) -> None:
         )
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Return what requests are counted by where nobody knows whose they are."""
     return whole_network(request.client.host if request.client else "unknown")
 
 

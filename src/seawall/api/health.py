@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 from ipaddress import ip_address
+from time import monotonic
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -14,9 +15,12 @@ from seawall.core.errors import NotFoundError, SeawallError
 from seawall.db import migrate
 from seawall.db.cache.client import Cache
 from seawall.db.watch import PATIENCE, Watch
+from seawall.identity.desk import Desk
 from seawall.jobs.store import queue_lag
 
 UNAVAILABLE = "unavailable"
+KEPT = 1.0
+"""Seconds for which what was found is told again."""
 _PASSED_ON = ("forwarded", "x-forwarded-for")
 router = APIRouter(include_in_schema=False)
 
@@ -30,18 +34,43 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(desk: TheDesk, request: Request, response: Response) -> dict[str, Any]:
     """Say whether requests can be served now: 503 when not; and how the queue stands."""
-    watch: Watch | None = getattr(request.app.state, "watch", None)
-    asked = asyncio.ensure_future(_database(desk))
-    if watch is None or not watch.is_down:
-        await asyncio.wait({asked}, timeout=PATIENCE)
-    # Not waited for any longer: what hangs may be as slow to be cancelled.
-    database, queue = asked.result() if asked.done() else (UNAVAILABLE, None)
-    asked.cancel()
-    # Without the cache everything but logging in goes on, and without a worker reads do.
-    is_ready = database == "ok"
-    response.status_code = 200 if is_ready else 503
-    checks = {"database": database, "cache": await _cache(desk.cache)}
-    return {"status": "ok" if is_ready else UNAVAILABLE, "checks": checks, "queue": queue}
+    readiness: Readiness = request.app.state.readiness
+    told = await readiness.find(desk, getattr(request.app.state, "watch", None))
+    response.status_code = 200 if told["status"] == "ok" else 503
+    # Load balancers need no more than that, and strangers are not to know how the queue stands.
+    return dict(told) if _may_know(desk, request) else {"status": told["status"]}
+
+
+class Readiness:
+    """What was found last, which is kept for a moment: however many ask, one looks."""
+
+    def __init__(self) -> None:
+        self._looking: asyncio.Task[dict[str, Any]] | None = None
+        self._until = 0.0
+        self._was_down = False
+
+    async def find(self, desk: Desk, watch: Watch | None) -> dict[str, Any]:
+        """Return how things are, or were a moment ago."""
+        is_down = watch is not None and watch.is_down
+        is_over = self._looking is None or (self._looking.done() and monotonic() >= self._until)
+        if self._looking is None or is_over or is_down != self._was_down:
+            self._was_down = is_down
+            self._looking = asyncio.create_task(self._look(desk, is_down=is_down))
+        # Who goes away does not end it for the others.
+        return await asyncio.shield(self._looking)
+
+    async def _look(self, desk: Desk, *, is_down: bool) -> dict[str, Any]:
+        asked = asyncio.ensure_future(_database(desk))
+        if not is_down:
+            await asyncio.wait({asked}, timeout=PATIENCE)
+        # Not waited for any longer: what hangs may be as slow to be cancelled.
+        database, queue = asked.result() if asked.done() else (UNAVAILABLE, None)
+        asked.cancel()
+        checks = {"database": database, "cache": await _cache(desk.cache)}
+        self._until = monotonic() + KEPT
+        # Without the cache everything but logging in goes on, and without a worker reads do.
+        status = "ok" if database == "ok" else UNAVAILABLE
+        return {"status": status, "checks": checks, "queue": queue}
 
 
 async def _database(desk: TheDesk) -> tuple[str, dict[str, float | int] | None]:
@@ -66,18 +95,20 @@ async def _cache(cache: Cache) -> str:
 @router.get("/metrics")
 async def tell_metrics(desk: TheDesk, request: Request) -> Response:
     """Tell the counts of all processes of this server to whoever may know them."""
-    token = desk.settings.api.metrics_token
-    if token is None:
-        allowed = _is_local(request)
-    else:
-        expected = f"Bearer {token.get_secret_value()}".encode()
-        given = request.headers.get("authorization", "").encode(errors="replace")
-        allowed = hmac.compare_digest(given, expected)
-    if not allowed:
+    if not _may_know(desk, request):
         raise NotFoundError("Not Found")
     # Those of several processes are in files.
     written = await asyncio.to_thread(metrics.write)
     return Response(written, media_type=CONTENT_TYPE_LATEST)
+
+
+def _may_know(desk: Desk, request: Request) -> bool:
+    token = desk.settings.api.metrics_token
+    if token is None:
+        return _is_local(request)
+    expected = f"Bearer {token.get_secret_value()}".encode()
+    given = request.headers.get("authorization", "").encode(errors="replace")
+    return hmac.compare_digest(given, expected)
 
 
 def _is_local(request: Request) -> bool:

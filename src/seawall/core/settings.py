@@ -183,6 +183,9 @@ class ApiSettings(BaseModel):
     streams_per_user: Annotated[int, Field(ge=1)] = Field(
         default=20, description="How many of them one user has."
     )
+    streams_per_address: Annotated[int, Field(ge=1)] = Field(
+        default=1_000, description="How many of them come from one address."
+    )
     public_url: str = Field(
         default="http://localhost:8000",
         description="Address at which users reach Seawall, which links in mails begin with.",

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import re
+import sys
 import traceback
 from collections import deque
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,7 +29,7 @@ MOST_CHARACTERS = 4_000
 """Of a message, and of where an error came from."""
 EVERY, PATIENCE = 1.0, 5.0
 """Seconds between writings, and for each of them."""
-_LAST_WORDS = 2.0
+_LAST_WORDS = 5.0
 _FRAMES = 20
 _CHUNKS = text("SELECT ensure_chunks('system_logs', :first, :last)")
 _INSERT = text(
@@ -111,6 +113,14 @@ class Journal(logging.Handler):
         finally:
             _writing.reset(token)
 
+    def speak(self) -> None:
+        """Write what was not kept to standard error, as one JSON document a line."""
+        left = [*self._waiting, *([_loss(self._lost, self._process)] if self._lost else [])]
+        self._waiting.clear()
+        self._lost = 0
+        for each in left:
+            sys.stderr.write(orjson.dumps(each).decode() + "\n")
+
     async def _insert(self, entries: list[dict[str, Any]]) -> None:
         with translated():
             async with self._engine.begin() as connection:
@@ -136,6 +146,7 @@ async def journal(engine: AsyncEngine, kind: str) -> AsyncIterator[Journal]:
         with suppress(SeawallError, TimeoutError):
             async with asyncio.timeout(_LAST_WORDS):
                 await kept.write()
+        kept.speak()
 
 
 async def newest(engine: AsyncEngine, level: str, most: int) -> list[dict[str, Any]]:

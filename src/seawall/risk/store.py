@@ -314,7 +314,8 @@ async def latest_reports(session: AsyncSession, limit: int, after: UUID | None) 
     query = _REPORTS.where(Portfolio.deleted_at.is_(None)).ext(distinct_on(kept.portfolio_id))
     if after is not None:
         query = query.where(kept.portfolio_id > after)
-    order = (kept.portfolio_id, kept.time.desc(), kept.known_at.desc())
+    # The id last: of two that were kept in one instant it is always the same.
+    order = (kept.portfolio_id, kept.time.desc(), kept.known_at.desc(), kept.id.desc())
     return [_report(row) for row in await session.execute(query.order_by(*order).limit(limit))]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, cast
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -17,8 +18,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from seawall.api.metrics import STREAMS, STREAMS_CUT
 from seawall.api.streams import drive, reader
+from seawall.api.streams.hub import Hub
 from seawall.api.streams.line import KERNEL_BYTES, Line
+from seawall.api.streams.reader import Holder
 from seawall.db.session import transaction
+from seawall.identity.desk import Desk
 from seawall.identity.operators import set_status
 from seawall.identity.schemas import UserStatus
 
@@ -151,6 +155,25 @@ async def test_a_stream_ends_with_its_key(web: Any, listener: Make, publisher: A
     async with transaction(publisher.engine, ada.user_id) as session:
         await session.execute(expire, {"id": second["id"], "lasts": lasts})
     assert await _ended(kept, lasts + SOON) == 4401
+
+
+async def test_who_comes_as_the_last_one_goes_is_heard(desk: Desk) -> None:
+    hub = Hub(desk)
+    first = await hub.open(Holder(uuid4(), uuid4()), "here")
+    before = hub._listening
+    hub.close(first)
+    second = await hub.open(Holder(uuid4(), uuid4()), "here")
+    # What is begun for the second is not ended with what listened for the first.
+    news = asyncio.create_task(asyncio.Event().wait())
+    hub._do([cast("asyncio.Task[None]", news)])
+    assert before is not None
+    await asyncio.wait({before})
+    assert not news.done()
+    assert hub._is_heard.is_set()
+    hub.close(second)
+    await asyncio.wait({news})
+    assert news.cancelled()
+    assert not hub._addresses
 
 
 async def test_a_deaf_process_looks_sessions_up(

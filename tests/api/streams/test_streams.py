@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,9 @@ from sqlalchemy import text
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from seawall.api import callers
 from seawall.api.metrics import STREAMS
+from seawall.api.streams import ws
 from seawall.db.session import transaction
 
 V1 = "/api/v1/streams"
@@ -262,6 +265,44 @@ async def test_a_program_may_say_who_it_is_first(listener: Make) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(url, additional_headers={"Authorization": "Bearer a.b.c"})
     assert refused.value.response.status_code == 401
+
+
+async def test_who_is_not_known_is_counted_by_address(
+    listener: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await listener()
+    url = f"ws://{ada.address}{V1}/ws"
+    monkeypatch.setattr(ws, "STRANGERS_OF_ONE", 2)
+    silent = [await connect(url) for _ in range(2)]
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url)
+    assert refused.value.response.status_code == 429
+    for each in silent:
+        await each.close()
+    monkeypatch.setitem(callers.REQUESTS_A_MINUTE, "refused", 5)
+    wrong: dict[str, Any] = {"additional_headers": {"Authorization": "Bearer a.b.c"}}
+    seen = []
+    for more in (wrong, wrong, wrong, {}):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url, **more)
+        seen.append(refused.value.response.status_code)
+    assert seen == [401, 401, 429, 429]
+    # Who is known may come from the same address.
+    await ada.connect("alerts")
+
+
+async def test_an_address_has_so_many_streams(listener: Make, web: Any, served: Any) -> None:
+    api = web.desk.settings.api.model_copy(update={"streams_per_address": 2})
+    settings = web.desk.settings.model_copy(update={"api": api})
+    served.app.state.desk = replace(web.desk, settings=settings)
+    ada, bob = await listener("ada"), await listener("bob")
+    first, _ = await ada.connect(), await bob.connect()
+    with pytest.raises(InvalidStatus) as refused:
+        await bob.connect()
+    assert refused.value.response.status_code == 429
+    await first.close()
+    await asyncio.sleep(0.2)
+    await bob.connect()
 
 
 async def test_only_so_many_streams_are_open_and_they_are_counted(listener: Make, web: Any) -> None:

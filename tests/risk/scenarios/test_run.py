@@ -51,12 +51,6 @@ BOUGHT = f"""{HEADER}
 """
 
 
-@pytest.fixture
-def session(undone_session: AsyncSession) -> AsyncSession:
-    """One transaction, of which nothing stays: nothing here has to last."""
-    return undone_session
-
-
 def _walk(seed: int, days: int = DAYS) -> FloatArray:
     random = np.random.default_rng(seed)
     made: FloatArray = 1_000 * np.exp(np.cumsum(random.normal(0, 0.03, days)))

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Request
 from pydantic import SecretStr
 
-from seawall.api.callers import SESSION_COOKIE, Caller, identify, limit
+from seawall.api.callers import SESSION_COOKIE, Caller, identify, limit, limit_refused
 from seawall.api.streams.reader import Holder
 from seawall.core.errors import ForbiddenError
 from seawall.db.session import transaction
@@ -71,7 +71,11 @@ async def let_in(desk: Desk, request: Request) -> Holder:
         TooManyRequestsError: there were too many requests in this minute.
     """
     require_own_origin(desk, request)
-    caller = await identify(desk, request)
+    try:
+        caller = await identify(desk, request)
+    except NotAuthenticatedError:
+        await limit_refused(desk, request)
+        raise
     await limit(desk, request, caller)
     if Scope.READ not in caller.scopes:
         raise ForbiddenError("This key may not read.", hint="Make one with the scope read.")

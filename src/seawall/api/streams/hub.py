@@ -6,6 +6,7 @@ from the rows. So a connection that is lost delays news and loses none.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -45,7 +46,10 @@ class Hub:
         self._prices = PriceFeed(desk.engine)
         self._users: dict[UUID, UserFeed] = {}
         self._readers: dict[UUID, set[Reader]] = {}
+        self._addresses: Counter[str] = Counter()
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        # However many come at once, connections are left for requests.
+        self._door = asyncio.Semaphore(_AT_ONCE)
         self._stale: set[Feed] = set()
         self._checked: dict[UUID, datetime] = {}
         self._suspects: set[UUID] = set()
@@ -53,29 +57,36 @@ class Hub:
         self._listening: asyncio.Task[None] | None = None
         self._is_heard = asyncio.Event()
 
-    async def open(self, holder: Holder) -> Reader:
-        """Let somebody read; `close` has to follow.
+    async def open(self, holder: Holder, address: str) -> Reader:
+        """Let somebody at an address read; `close` has to follow.
 
         Raises:
-            TooManyRequestsError: the user has very many streams.
+            TooManyRequestsError: the user, or the address, has very many streams.
             UnavailableError: this process has.
         """
         settings = self._desk.settings.api
         if sum(map(len, self._readers.values())) >= settings.streams:
             raise UnavailableError("This process has as many streams as it may have.")
-        own = self._readers.setdefault(holder.user_id, set())
+        if self._addresses[address] >= settings.streams_per_address:
+            raise TooManyRequestsError(
+                f"Your address has {self._addresses[address]} streams. Close one first.",
+                self._desk.clock() + _LATER,
+            )
+        own = self._readers.get(holder.user_id, set())
         if len(own) >= settings.streams_per_user:
             raise TooManyRequestsError(
                 f"You have {len(own)} streams. Close one first.", self._desk.clock() + _LATER
             )
-        reader = Reader(holder, self._desk.clock())
-        own.add(reader)
+        reader = Reader(holder, self._desk.clock(), address)
+        self._readers.setdefault(holder.user_id, own).add(reader)
+        self._addresses[address] += 1
         if self._listening is None:
             self._listening = asyncio.create_task(self._run())
         try:
             # From here on whatever ends the session is heard of.
             await self._is_heard.wait()
-            await self._look(holder.user_id)
+            async with self._door:
+                await self._look(holder.user_id)
         except BaseException:
             self.close(reader)
             raise
@@ -92,7 +103,8 @@ class Hub:
         if positions is None:
             raise InvalidError("This is not the id of an event.", hint="Leave it out.")
         user_id = reader.holder.user_id
-        self._prices.know(await require(self._desk, user_id, topics))
+        async with self._door:
+            self._prices.know(await require(self._desk, user_id, topics))
         prices = frozenset(each.name for each in topics if each.kind is Kind.PRICES)
         own = frozenset(each.name for each in topics) - prices
         if prices:
@@ -116,14 +128,24 @@ class Hub:
         self._leave(reader, None)
         user_id = reader.holder.user_id
         own = self._readers.get(user_id, set())
-        own.discard(reader)
+        if reader in own:
+            own.discard(reader)
+            self._addresses -= Counter((reader.address,))
         if not own:
             self._readers.pop(user_id, None)
             self._checked.pop(user_id, None)
         if not self._readers and self._listening is not None:
-            self._listening.cancel()
-            self._listening = None
-            self._is_heard.clear()
+            self._stop(self._listening)
+
+    def _stop(self, listening: "asyncio.Task[None]") -> None:
+        # All of it here: what listens next may have begun before this one has ended.
+        listening.cancel()
+        self._listening = None
+        self._is_heard.clear()
+        for task in tuple(self._work):
+            task.cancel()
+        self._stale.clear()
+        self._suspects.clear()
 
     def _leave(self, reader: Reader, topics: frozenset[str] | None) -> None:
         self._prices.leave(reader, topics)
@@ -199,7 +221,7 @@ class Hub:
                 reader.until = until
 
     async def _run(self) -> None:
-        watching = asyncio.create_task(self._watch())
+        mine, watching = asyncio.current_task(), asyncio.create_task(self._watch())
         was_lost = False
         try:
             while True:
@@ -207,6 +229,8 @@ class Hub:
                     with translated():
                         await self._listen()
                 except _FAULTS as error:
+                    if self._listening is not mine:
+                        return  # It was ended, and its connection would not close.
                     if not was_lost:
                         _log.warning("Streams do not hear from the database: %s", error)
                     was_lost = True
@@ -214,9 +238,6 @@ class Hub:
                     await asyncio.sleep(RETRY)
         finally:
             watching.cancel()
-            for task in tuple(self._work):
-                task.cancel()
-            self._stale.clear()
 
     async def _listen(self) -> None:
         async with self._desk.engine.connect() as connection:

@@ -68,6 +68,7 @@ class Reader:
 
     holder: Holder
     until: datetime
+    address: str = ""
     topics: frozenset[str] = frozenset()
     positions: dict[str, str] = field(default_factory=dict)
     end: End | None = None

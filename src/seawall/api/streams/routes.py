@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Header, Query, Request, Response, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from seawall.api.callers import address_of
 from seawall.api.deps import TheDesk, TheReader
 from seawall.api.errors import answer, request_id_of
 from seawall.api.operations import routes
@@ -62,7 +63,7 @@ async def stream_events(
     require_own_origin(desk, request)
     wanted = parse_topics(topics.split(","))
     hub = hub_of(request.app)
-    reader = await hub.open(await hold(desk, caller, token_of(request)))
+    reader = await hub.open(await hold(desk, caller, token_of(request)), address_of(request))
     try:
         await hub.subscribe(reader, wanted, last_event_id or after)
     except BaseException:

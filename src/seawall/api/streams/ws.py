@@ -1,8 +1,9 @@
 """WebSocket: topics come and go on one connection, in JSON."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 
@@ -10,7 +11,7 @@ import orjson
 from fastapi import Request, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from seawall.api.callers import SESSION_COOKIE
+from seawall.api.callers import SESSION_COOKIE, address_of, limit_refused
 from seawall.api.errors import slug_of
 from seawall.api.metrics import STREAMS
 from seawall.api.streams.drive import FAREWELL_SECONDS, drive
@@ -22,15 +23,16 @@ from seawall.api.streams.reader import End, Holder, Reader
 from seawall.api.streams.topics import parse_topics
 from seawall.core.errors import InvalidError, SeawallError, UnavailableError
 from seawall.identity.desk import Desk
-from seawall.identity.errors import NotAuthenticatedError
+from seawall.identity.errors import NotAuthenticatedError, TooManyRequestsError
 
 MOST_BYTES = 16_384
 """Of a message; a server that knows it refuses longer ones before they are read."""
 MOST_MESSAGES, PER_SECONDS = 30, 10.0
 AUTHENTICATE_SECONDS = 10.0
-MOST_STRANGERS = 100
-"""How many a process lets wait that have not said yet who they are."""
-_strangers: set[WebSocket] = set()
+MOST_STRANGERS, STRANGERS_OF_ONE = 100, 10
+"""How many a process lets wait that have not said yet who they are, and of one address."""
+_LATER = timedelta(seconds=AUTHENTICATE_SECONDS)
+_strangers: Counter[str] = Counter()
 
 
 def request_of(socket: WebSocket, token: str | None = None) -> Request:
@@ -53,9 +55,16 @@ async def admit(socket: WebSocket, desk: Desk) -> Holder:
     if "authorization" in request.headers or SESSION_COOKIE in request.cookies:
         return await let_in(desk, request)
     require_own_origin(desk, request)
-    if len(_strangers) >= MOST_STRANGERS:
+    # Whoever they are, they have cost something by then.
+    await limit_refused(desk, request)
+    address = address_of(request)
+    if _strangers[address] >= STRANGERS_OF_ONE:
+        raise TooManyRequestsError(
+            f"{STRANGERS_OF_ONE} of this address wait to say who they are.", desk.clock() + _LATER
+        )
+    if _strangers.total() >= MOST_STRANGERS:
         raise UnavailableError("Very many wait to say who they are.")
-    _strangers.add(socket)
+    _strangers[address] += 1
     try:
         await socket.accept()
         async with asyncio.timeout(AUTHENTICATE_SECONDS):
@@ -63,7 +72,9 @@ async def admit(socket: WebSocket, desk: Desk) -> Holder:
     except TimeoutError:
         told = {}
     finally:
-        _strangers.discard(socket)
+        _strangers[address] -= 1
+        if not _strangers[address]:
+            del _strangers[address]
     token = told.get("token")
     if told.get("type") != "authenticate" or not isinstance(token, str):
         raise NotAuthenticatedError(
@@ -78,7 +89,7 @@ async def serve(socket: WebSocket, hub: Hub, holder: Holder) -> None:
     Raises:
         SeawallError: there are too many streams, or the session is over.
     """
-    reader = await hub.open(holder)
+    reader = await hub.open(holder, address_of(request_of(socket)))
     line, gauge = line_of(socket.scope), STREAMS.labels("websocket")
     gauge.inc()
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from seawall.core.cells import MARK, RISKY
 from seawall.db.session import raw_connection
 from seawall.identity.tables import User
 
@@ -14,6 +15,7 @@ from seawall.identity.tables import User
 _COLUMNS = text("""
     SELECT relname::text AS table_name, attname::text AS name,
         atttypid = 'timestamptz'::regtype AS is_time,
+        (SELECT typcategory = 'S' FROM pg_type WHERE pg_type.oid = atttypid) AS is_text,
         atttypid IN ('bytea'::regtype, 'bytea[]'::regtype) OR EXISTS (
             SELECT FROM pg_trigger
             WHERE tgrelid = pg_class.oid AND tgname = 'audit_' || relname AND attname = ANY (
@@ -31,6 +33,8 @@ _COLUMNS = text("""
     ORDER BY relname, attnum
 """)
 
+_RISKY = "'" + RISKY.replace(MARK, 2 * MARK) + "'"
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -39,13 +43,17 @@ class Column:
     table_name: str
     name: str
     is_time: bool
+    is_text: bool
     is_secret: bool
     is_key: bool
 
     @property
     def written(self) -> str:
-        """How it is selected: times in UTC, with a Z."""
+        """How it is selected: times in UTC, with a Z; text so that it is no formula."""
         quoted = f'"{self.name}"'
+        if self.is_text:
+            mark = f"CASE WHEN {quoted} ~ {_RISKY} THEN '{MARK}{MARK}' ELSE '' END"
+            return f"{mark} || {quoted} AS {quoted}"
         if not self.is_time:
             return quoted
         shape = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
+from seawall.core.cells import guard, unguard
 from seawall.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -86,7 +87,9 @@ def parse_rows(given: Sequence[Mapping[str, str]], now: datetime) -> ParsedTrans
     seen: Counter[str] = Counter()
     for line, row in enumerate(given, 1):
         try:
-            record = [row.get(name, "") for name in columns]
+            # What did not come as a cell is text as it stands.
+            cells = {**row, "notes": guard(row.get("notes", ""))}
+            record = [cells.get(name, "") for name in columns]
             transaction = _read_row(record, columns, now, position=len(rows))
         except InvalidError as error:
             rejected.append(Rejected(line, str(error)))
@@ -213,7 +216,7 @@ def _read_row(
         quantity=parse_amount(cells["quantity"], "quantity"),
         price_usd=parse_amount(price, "price_usd") if price else None,
         fee_usd=parse_amount(fee, "fee_usd") if fee else ZERO,
-        notes=cells.get("notes", ""),
+        notes=unguard(cells.get("notes", "")),
         position=position,
     )
 
