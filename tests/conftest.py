@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -83,13 +83,17 @@ def pytest_configure(config: pytest.Config) -> None:
         (root / "new.lock").rename(root / OWNER)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Look for garbage from now on, and never among what was imported and collected.
 
     It lives to the end, and to search it again and again was a quarter of the collection's time.
     """
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _clear_what_the_dead_left(parent: Path) -> None:
