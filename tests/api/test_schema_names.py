@@ -1,6 +1,7 @@
 """Names in the schema say of what each is, and none is made up by a collision."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,6 @@ def test_what_is_pointed_at_is_there_and_all_that_is_there_is_pointed_at() -> No
 
 
 def test_no_two_are_called_the_same() -> None:
-    schema = {"components": {"schemas": {"Book": {}, "OrderBook": {}}}}
+    schema: dict[str, Any] = {"components": {"schemas": {"Book": {}, "OrderBook": {}}}}
     with pytest.raises(ValueError, match="one name"):
         rename(schema)

@@ -1,10 +1,11 @@
 """Risk: what was measured of a portfolio, and what the figures mean."""
 
-from typing import Any
+import math
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api.bodies import Figure, Money, Time, Told
@@ -50,12 +51,16 @@ async def list_metrics(bound: Reader) -> Metrics:  # noqa: ARG001 - for whoever 
     return Metrics(items=[Metric.model_validate(each) for each in REGISTRY.values()])
 
 
+def _finite(price: float | None) -> float | None:
+    return price if price is not None and math.isfinite(price) else None
+
+
 class MeasuredHolding(Told):
     """A holding with the price that it was measured at."""
 
     asset: str = Field(examples=["BTC"])
     quantity: Money
-    price_usd: Figure
+    price_usd: Annotated[Money | None, BeforeValidator(_finite)]
     price_time: Time | None
     price_source: str
     value_usd: Money | None

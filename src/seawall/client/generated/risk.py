@@ -80,7 +80,7 @@ class MeasuredHolding:
 
     asset: str
     quantity: Decimal
-    price_usd: float | None
+    price_usd: Decimal | None
     price_time: datetime | None
     price_source: str
     value_usd: Decimal | None
