@@ -34,7 +34,8 @@ test: setup-dev ## Run the tests against real PostgreSQL servers
 	$(BIN)/pytest -n auto --dist worksteal
 
 soak: setup-dev ## Check what is promised of safety at full length, for hours
-	SEAWALL_TEST_SOAK=1 $(BIN)/pytest -q -p no:cacheprovider tests/api/safety tests/api/test_isolation.py
+	SEAWALL_TEST_SOAK=1 $(BIN)/pytest -q -p no:cacheprovider tests/api/safety \
+		tests/api/test_isolation.py tests/api/streams/test_ends.py
 
 check: setup-dev ## Lint, types and layers
 	$(BIN)/ruff check .

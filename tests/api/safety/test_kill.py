@@ -103,7 +103,7 @@ async def test_what_was_answered_is_there_once(
         client = httpx.AsyncClient(base_url=api.url, headers=headers, timeout=30)
         writers.append(Writer(client, number))
     is_over = asyncio.Event()
-    kills = figures.pick(6, 100)
+    kills = figures.pick(10, 100)
     async with asyncio.TaskGroup() as writing:
         for each in writers:
             writing.create_task(each.write(is_over))
@@ -116,7 +116,7 @@ async def test_what_was_answered_is_there_once(
         doubled += sum(times - 1 for times in Counter(name for name, _ in kept).values())
         await each.client.aclose()
     assert sum(each.broken for each in writers) >= kills, "nobody was asking when it was killed"
-    figures.at_least("kill -9: kills", kills, "", figures.pick(6, 100))
+    figures.at_least("kill -9: kills", kills, "", figures.pick(10, 100))
     figures.at_least("kill -9: writes answered", sum(len(w.told) for w in writers), "", kills)
     figures.at_most("kill -9: answered writes lost", lost, "", 0)
     figures.at_most("kill -9: writes doubled", doubled, "", 0)
