@@ -1,6 +1,8 @@
 """`seawall serve`: the API over HTTP, for this machine alone unless it is made safe for others."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ APP = "seawall.api.app:create_app"
 HUNG_SECONDS = 60
 """A process that says nothing for so long is killed and replaced. What is compiled when it is first
 computed can hold one up for many seconds on a busy machine, while requests are under way."""
+
+LAST = 19
+"""The priority of what may take its time."""
 
 STREAMS: "dict[str, Any]" = {
     # They can cut a stream that is not read, and end those that go on when the server stops.
@@ -87,7 +92,7 @@ def serve(
     if check:
         return
     _prepare(settings)
-    with _counted_together(workers):
+    with _counted_together(workers), _compiling():
         _run(_Binding(host, port, workers, grace, certificate, key, proxies))
 
 
@@ -113,6 +118,20 @@ def _counted_together(workers: int) -> Iterator[None]:
     with TemporaryDirectory(prefix="seawall-metrics-", ignore_cleanup_errors=True) as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         yield
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Compile the kernels meanwhile, so that nobody's first report has to wait for it."""
+    # A process of its own: compiling holds the lock that requests need. Of all it comes last.
+    command = [sys.executable, "-m", "seawall.quant.compiling"]
+    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    with subprocess.Popen(command, **options) as compiler:  # noqa: S603 - a program of ours
+        os.setpriority(os.PRIO_PROCESS, compiler.pid, LAST)
+        try:
+            yield
+        finally:
+            compiler.terminate()
 
 
 def _run(binding: _Binding) -> None:
