@@ -27,6 +27,10 @@ Web = Any  # what the fixture is
 V1 = "/api/v1"
 CSV = b"date,type,asset,quantity,price_usd,fee_usd,notes\n2024-01-01,deposit,USD,1,,,canary\n"
 TEXT = {"Content-Type": "text/csv"}
+ACCOUNT = """
+    INSERT INTO trading_accounts (name, currency_asset_id, initial_balance)
+    SELECT 'canary', id, 0 FROM assets WHERE symbol = 'USD' RETURNING id
+"""
 UNDER = "/api/v1/auth/"
 BODIES: dict[str, dict[str, Any]] = {
     "/api-keys": {"name": "Mine", "scopes": ["read"]},
@@ -59,8 +63,10 @@ async def _victim(web: Web, email: str = "victim@example.com") -> dict[str, str]
         event = await limits.add_event(
             opened, {"event_type": "test", "severity": "info", "description": "canary"}
         )
+        account = await opened.scalar(text(ACCOUNT))
     return {
         "portfolio_id": portfolio,
+        "account_id": str(account),
         "transaction_id": deposit["id"],
         "key_id": key.json()["id"],
         "session_id": session["id"],

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from httpx import AsyncClient
+from sqlalchemy import text
 
 from seawall.db.session import transaction
 from seawall.risk.limits import store
@@ -127,3 +128,41 @@ async def test_what_is_broken_has_an_event_until_it_is_resolved(
     assert user == {"uses": [], "events": [], "resolved": []}
     async with transaction(web.desk.engine, me) as session:
         assert await store.find_limits(session, (ALL_OF_USER,)) == []
+
+
+ACCOUNT = """
+    INSERT INTO trading_accounts (name, currency_asset_id, initial_balance)
+    SELECT 'Paper', id, 0 FROM assets WHERE symbol = 'USD' RETURNING id
+"""
+
+
+async def test_limits_of_a_trading_account_are_set_and_checked(
+    web: Web, ada: AsyncClient, problem: Any
+) -> None:
+    await _rich(ada, "100")
+    me = (await ada.get(f"{V1}/profile")).json()["id"]
+    async with transaction(web.desk.engine, me) as session:
+        account = await session.scalar(text(ACCOUNT))
+    (told,) = (await ada.get(f"{V1}/trading-accounts")).json()["items"]
+    assert told == {"id": str(account), "name": "Paper", "currency": "USD"}
+    limits = f"{V1}/trading-accounts/{account}/risk/limits"
+    empty = await ada.get(limits)
+    match = {"If-Match": empty.headers["etag"]}
+    wanted = {"max_orders_per_hour": 2, "max_leverage": 3, "blocking": ["max_orders_per_hour"]}
+    done = await ada.patch(limits, json=wanted, headers=match)
+    assert (done.status_code, done.json()["account_id"]) == (200, str(account))
+    assert (done.json()["max_orders_per_hour"], done.json()["max_leverage"]) == (2, 3)
+    problem(await ada.patch(limits, json=wanted, headers=match), 412, "precondition-failed")
+    # What is of portfolios alone cannot be set for an account.
+    problem(await ada.patch(limits, json={"max_weight": 0.5}), 422, "invalid")
+    used = {each["name"]: each for each in (await ada.get(f"{limits}/use")).json()["uses"]}
+    assert (used["max_orders_per_hour"]["used"], used["max_orders_per_hour"]["state"]) == (
+        0,
+        "kept",
+    )
+    assert used["max_leverage"]["state"] == "unknown"
+    named = {"Idempotency-Key": "account"}
+    checks = [await ada.post(f"{limits}/check", headers=named) for _ in range(2)]
+    assert checks[0].content == checks[1].content
+    (kept,) = (await ada.get(f"{V1}/risk/limits")).json()["items"]
+    assert kept["account_id"] == str(account)

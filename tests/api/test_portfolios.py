@@ -211,6 +211,20 @@ async def test_risk_is_told_as_it_was_kept(web: Web, ada: AsyncClient, problem: 
     windows = [each["question"]["window"] for each in told["items"] + rest["items"]]
     assert sorted(windows) == [30, 90, 365]
     assert rest["next_cursor"] is None
+    for sort in ("as_of", "-as_of", "known_at", "-known_at"):
+        history = f"{path}/risk/history?sort={sort}"
+        whole = (await ada.get(f"{history}&total=true")).json()
+        times = [each[sort.removeprefix("-")] for each in whole["items"]]
+        assert times == sorted(times, reverse=sort.startswith("-"))
+        first = (await ada.get(f"{history}&limit=1")).json()
+        following = (await ada.get(f"{history}&cursor={first['next_cursor']}")).json()
+        assert first["items"] + following["items"] == whole["items"]
+        assert whole["total"] == 3
+        other = f"{path}/risk/history?cursor={first['next_cursor']}&sort="
+        other += "as_of" if sort != "as_of" else "known_at"
+        problem(await ada.get(other), 422, "invalid")
+    none = (await ada.get(f"{path}/risk/history?until=2024-01-01T00:00:00Z&total=true")).json()
+    assert (none["items"], none["total"]) == ([], 0)
     found = (await ada.get(f"{V1}/risk/reports/{kept.id}")).json()
     assert found["figures"].keys() == dict(kept.figures).keys()
     assert found["figures"]["volatility"] is None

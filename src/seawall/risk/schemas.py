@@ -198,6 +198,15 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Which reports of a portfolio are wanted: of instants from `since` to before `until`."""
+
+    portfolio_id: UUID
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RiskReport:
     """A portfolio's risk: its figures, why some are None, and what they rest on.
 

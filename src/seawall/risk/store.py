@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, cast, func, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.money import plain
 from seawall.core.time import iso, parse_time
+from seawall.db.paging import Span, page
 from seawall.db.series import PORTFOLIO_RISK_METRICS, ensure_chunks
 from seawall.portfolios.tables import Portfolio
 from seawall.quant.covariance.estimate import Estimator
@@ -26,6 +27,7 @@ from seawall.risk.schemas import (
     CovarianceChoice,
     Figure,
     HeldCovariance,
+    Kept,
     PricedHolding,
     RiskQuestion,
     RiskReport,
@@ -174,20 +176,33 @@ async def list_reports(session: AsyncSession, portfolio_id: UUID, limit: int) ->
     return [_report(row) for row in rows]
 
 
-async def page_reports(
-    session: AsyncSession,
-    portfolio_id: UUID,
-    limit: int,
-    before: tuple[datetime, datetime, UUID] | None,
-) -> list[RiskReport]:
-    """Return kept reports, the newest first; those after one that is named by its times and id."""
+REPORTS_BY: dict[str, tuple[Any, ...]] = {
+    "as_of": (PortfolioRiskMetrics.time, PortfolioRiskMetrics.known_at, PortfolioRiskMetrics.id),
+    "known_at": (PortfolioRiskMetrics.known_at, PortfolioRiskMetrics.time, PortfolioRiskMetrics.id),
+}
+"""What kept reports are sorted by."""
+
+
+async def page_reports(session: AsyncSession, wanted: Kept, span: Span) -> list[RiskReport]:
+    """Return the next kept reports, in an order of `REPORTS_BY`."""
+    query = page(_REPORTS.where(*_of(wanted)), REPORTS_BY[span.order.by], span)
+    return [_report(row) for row in await session.execute(query)]
+
+
+async def count_reports(session: AsyncSession, wanted: Kept) -> int:
+    """Count kept reports."""
+    query = select(func.count()).select_from(PortfolioRiskMetrics).where(*_of(wanted))
+    return int(await session.scalar(query) or 0)
+
+
+def _of(wanted: Kept) -> list[ColumnElement[bool]]:
     kept = PortfolioRiskMetrics
-    place = tuple_(kept.time, kept.known_at, kept.id)
-    query = _REPORTS.where(PortfolioRiskMetrics.portfolio_id == portfolio_id)
-    if before is not None:
-        query = query.where(place < before)
-    order = (kept.time.desc(), kept.known_at.desc(), kept.id.desc())
-    return [_report(row) for row in await session.execute(query.order_by(*order).limit(limit))]
+    conditions = [kept.portfolio_id == wanted.portfolio_id]
+    if wanted.since is not None:
+        conditions.append(kept.time >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(kept.time < wanted.until)
+    return conditions
 
 
 def _question(kept: PortfolioRiskMetrics) -> RiskQuestion:

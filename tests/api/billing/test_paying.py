@@ -88,6 +88,41 @@ async def test_a_tier_reaches_back_so_far(paid: Paid, worker: AsyncEngine, probl
     problem(await ask(again, 5_000), 404, "not-found")
 
 
+async def test_what_was_measured_is_told_as_far_back_as_prices_and_a_ledger_whole(
+    paid: Paid, worker: AsyncEngine, problem: Any
+) -> None:
+    user = (await paid.user(ADA)).id
+    client = paid.client((await paid.log_in(ADA))["access_token"])
+    made = await client.post(f"{V1}/portfolios", json={"name": "Main"})
+    path = f"{V1}/portfolios/{made.json()['id']}"
+    row = {"time": "2020-01-01T00:00:00Z", "type": "deposit", "asset": "USD", "quantity": "1"}
+    await client.post(f"{path}/transactions", json={"transactions": [row]})
+    long_ago, lately = (iso(now() - timedelta(days=days)) for days in (366, 364))
+    question = {"as_of": long_ago}
+    for name in ("snapshots", "risk/history"):
+        params = {"since": long_ago}
+        problem(await client.get(f"{path}/{name}", params=params), 403, "limit-reached")
+        for asked in ({"since": lately}, {"until": long_ago}, {}):
+            assert (await client.get(f"{path}/{name}", params=asked)).json()["items"] == []
+        turned = {"since": lately, "until": long_ago}
+        problem(await client.get(f"{path}/{name}", params=turned), 422, "invalid")
+    for name in (f"{path}/performance", f"{path}/risk/attribution", f"{V1}/risk/scores"):
+        problem(await client.get(name, params=question), 403, "limit-reached")
+    trades = {"trades": [{"side": "buy", "asset": "BTC", "quantity": "1"}]}
+    scenarios = {"scenarios": [{"kind": "historical", "event": "ftx-2022-11"}]}
+    asked_of = {"what-if": trades, "reports/now": {}, "stress-tests": scenarios}
+    for name, body in asked_of.items():
+        said = await client.post(f"{path}/risk/{name}", json=body | question)
+        problem(said, 403, "limit-reached")
+    # What is one's own is told whole.
+    assert (await client.get(f"{path}/performance")).status_code == 200
+    whole = await client.get(f"{path}/transactions", params={"since": "2019-01-01T00:00:00Z"})
+    assert len(whole.json()["items"]) == 1
+    await set_tier(worker, user, "power-trader")
+    again = paid.client((await paid.log_in(ADA))["access_token"])
+    assert (await again.get(f"{path}/performance", params=question)).status_code == 200
+
+
 async def test_a_checkout_says_whose_it_is_and_comes_back_here(
     paid: Paid, api: StripeServer, problem: Any
 ) -> None:

@@ -8,8 +8,9 @@ from fastapi import Query
 from pydantic import Field
 
 from seawall.api.aside import ReaderAside
-from seawall.api.bodies import Figure, Instant, Told
+from seawall.api.bodies import Figure, Told
 from seawall.api.deps import Bound
+from seawall.api.depth import AsOf
 from seawall.api.operations import routes
 from seawall.api.v1.portfolios import find
 from seawall.market.pairs import SP500
@@ -63,7 +64,7 @@ async def get_attribution(
     portfolio_id: UUID,
     *,
     by: Grouping = Grouping.ASSET,
-    as_of: Instant = None,
+    as_of: AsOf,
     window: Window = DEFAULT_WINDOW,
     confidence: Confidence = DEFAULT_CONFIDENCE,
 ) -> Attribution:

@@ -16,12 +16,17 @@ from seawall.api.once import Asked, once
 from seawall.api.operations import routes
 from seawall.api.v1.events import RiskEvent
 from seawall.api.v1.portfolios import find
+from seawall.core.errors import NotFoundError
 from seawall.core.money import plain
 from seawall.db.locks import lock_chain
 from seawall.portfolios.store import lock_portfolio
 from seawall.risk.limits import store
 from seawall.risk.limits.change import change_limits, parse_setting
-from seawall.risk.limits.overview import check_everything, check_portfolio
+from seawall.risk.limits.overview import (
+    check_everything,
+    check_one_account,
+    check_portfolio,
+)
 from seawall.risk.limits.schemas import (
     ALL_OF_USER,
     RULES,
@@ -181,6 +186,58 @@ async def change_of_portfolio(
     return await _change(bound, Subject(portfolio_id=found.id), body, match)
 
 
+class TradingAccount(Told):
+    """A trading account, and the asset that its amounts are in."""
+
+    id: UUID
+    name: str = Field(examples=["Paper"])
+    currency: str = Field(examples=["USD"])
+
+
+class TradingAccounts(Told):
+    """The trading accounts, by name."""
+
+    items: list[TradingAccount]
+
+
+@router.get("/trading-accounts", operation_id="listTradingAccounts")
+async def list_accounts(bound: Reader) -> TradingAccounts:
+    """List the trading accounts that limits can be set for."""
+    found = await store.list_accounts(bound.session)
+    return TradingAccounts(items=[TradingAccount.model_validate(each) for each in found])
+
+
+async def _account(bound: Bound, account_id: UUID) -> store.AccountRecord:
+    found = await store.find_account(bound.session, account_id=account_id)
+    if found is None:
+        raise NotFoundError("There is no such trading account.")
+    return found
+
+
+@router.get(
+    "/trading-accounts/{account_id}/risk/limits",
+    operation_id="getAccountLimits",
+    response_model=LimitSet,
+)
+async def get_of_account(bound: Reader, account_id: UUID, known: IfNoneMatch = None) -> Response:
+    """Tell what is allowed of a trading account."""
+    found = await _account(bound, account_id)
+    return tagged(await _get(bound, Subject(account_id=found.id)), known)
+
+
+@router.patch(
+    "/trading-accounts/{account_id}/risk/limits",
+    operation_id="changeAccountLimits",
+    response_model=LimitSet,
+)
+async def change_of_account(
+    bound: Manager, account_id: UUID, body: LimitChanges, match: IfMatch = None
+) -> Response:
+    """Set limits of a trading account, or take them away; the next check looks at them."""
+    found = await _account(bound, account_id)
+    return await _change(bound, Subject(account_id=found.id), body, match)
+
+
 class LimitState(StrEnum):
     """Whether a limit is kept; unknown where what is used of it cannot be told."""
 
@@ -249,6 +306,11 @@ async def _check_portfolio(bound: Bound, portfolio_id: UUID, *, keep: bool) -> L
     return _checked(await check_portfolio(bound.session, found, keep=keep))
 
 
+async def _check_account(bound: Bound, account_id: UUID, *, keep: bool) -> LimitCheck:
+    found = await _account(bound, account_id)
+    return _checked(await check_one_account(bound.session, found, keep=keep))
+
+
 async def _check_user(bound: Bound, *, keep: bool) -> LimitCheck:
     return _checked(await check_everything(bound.session, keep))
 
@@ -292,3 +354,21 @@ async def check_of_portfolio(
 async def check_of_user(apart: ManagerAside, key: IdempotencyKey = None) -> Response:
     """Check the limits of everything now, and open and resolve their events."""
     return await _kept(apart, key, lambda bound: _check_user(bound, keep=True))
+
+
+@router.get("/trading-accounts/{account_id}/risk/limits/use", operation_id="lookAtAccountLimits")
+async def look_at_account(apart: ReaderAside, account_id: UUID) -> LimitCheck:
+    """Measure how much of a trading account's limits is used; no event is made."""
+    return await apart.run(lambda bound: _check_account(bound, account_id, keep=False))
+
+
+@router.post(
+    "/trading-accounts/{account_id}/risk/limits/check",
+    operation_id="checkAccountLimits",
+    response_model=LimitCheck,
+)
+async def check_of_account(
+    apart: ManagerAside, account_id: UUID, key: IdempotencyKey = None
+) -> Response:
+    """Check a trading account's limits now, and open and resolve their events."""
+    return await _kept(apart, key, lambda bound: _check_account(bound, account_id, keep=True))

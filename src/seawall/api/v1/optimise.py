@@ -9,6 +9,7 @@ from seawall.api import bodies
 from seawall.api.aside import ReaderAside
 from seawall.api.bodies import Figure, Money, Time, Told
 from seawall.api.deps import Bound
+from seawall.api.depth import require_history
 from seawall.api.operations import routes
 from seawall.api.v1.portfolios import find
 from seawall.api.v1.whatif import Amount, Symbol
@@ -143,6 +144,8 @@ class Optimisation(Told):
 async def ask(apart: ReaderAside, portfolio_id: UUID, body: Wish) -> Optimisation:
     """Propose weights for what is held; nothing is stored, so a key that reads may ask."""
     question = _question(body)
+
+    require_history(apart.request, body.as_of)
 
     async def within(bound: Bound) -> Optimisation:
         found = await find(bound.session, portfolio_id)

@@ -7,8 +7,9 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api.aside import ReaderAside
-from seawall.api.bodies import Instant, Money, Time, Told
+from seawall.api.bodies import Money, Time, Told
 from seawall.api.deps import Bound, Reader
+from seawall.api.depth import AsOf, Stretched
 from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, cut, read_time, write_cursor
 from seawall.api.v1.portfolios import find
@@ -32,11 +33,15 @@ class Snapshot(Told):
 
 
 @router.get("/{portfolio_id}/snapshots", operation_id="listSnapshots")
-async def list_snapshots(bound: Reader, portfolio_id: UUID, asked: Paged) -> Page[Snapshot]:
-    """List what the portfolio was worth, the newest first."""
+async def list_snapshots(
+    bound: Reader, portfolio_id: UUID, asked: Paged, stretch: Stretched
+) -> Page[Snapshot]:
+    """List what the portfolio was worth from `since` to before `until`, the newest first."""
     found = await find(bound.session, portfolio_id)
     before = None if asked.after is None else read_time(*asked.place(1))
-    rows = await browse.page_snapshots(bound.session, found.id, asked.limit + 1, before)
+    until = min(filter(None, (before, stretch.until)), default=None)
+    wanted = (stretch.since, until)
+    rows = await browse.page_snapshots(bound.session, found.id, asked.limit + 1, wanted)
     shown, more = cut(rows, asked.limit)
     return Page(
         items=[Snapshot.model_validate(each) for each in shown],
@@ -62,7 +67,7 @@ class Performance(Told):
 
 @router.get("/{portfolio_id}/performance", operation_id="getPerformance")
 async def get_performance(
-    apart: ReaderAside, portfolio_id: UUID, as_of: Instant = None, lots: LotMethod | None = None
+    apart: ReaderAside, portfolio_id: UUID, as_of: AsOf, lots: LotMethod | None = None
 ) -> Performance:
     """Tell how the portfolio did until an instant, at the prices known now."""
 

@@ -11,6 +11,7 @@ from seawall.api import bodies
 from seawall.api.aside import ManagerAside, ReaderAside
 from seawall.api.bodies import Time, Told
 from seawall.api.deps import Bound, IdempotencyKey, Reader
+from seawall.api.depth import require_history
 from seawall.api.once import Asked, once
 from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, cut, read_id, write_cursor
@@ -75,6 +76,7 @@ async def measure_now(
 ) -> Response:
     """Measure a portfolio's risk as it is asked, and keep the report."""
     question = _question(body)
+    require_history(apart.request, body.as_of)
 
     async def within(bound: Bound) -> Response:
         found = await find(bound.session, portfolio_id)

@@ -1,28 +1,34 @@
 """Risk: what was measured of a portfolio, and what the figures mean."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.api.bodies import Figure, Money, Time, Told
 from seawall.api.deps import IdempotencyKey, Manager, Reader
+from seawall.api.depth import Stretched
 from seawall.api.once import Asked, once
 from seawall.api.operations import routes
-from seawall.api.paging import Page, Paged, cut, read_id, read_time, write_cursor
+from seawall.api.paging import Page, Paged, read_id, read_time
+from seawall.api.sorting import Listed, Sorts
 from seawall.api.v1.portfolios import find
 from seawall.core.errors import NotFoundError
-from seawall.core.time import to_micros
 from seawall.jobs.defer import defer
 from seawall.quant.metrics.metric import Direction, Unit
 from seawall.quant.metrics.registry import REGISTRY
 from seawall.risk import store
-from seawall.risk.schemas import RiskReport
+from seawall.risk.schemas import Kept, RiskReport
 
 router = routes("", "risk")
+_Sort = Literal["as_of", "-as_of", "known_at", "-known_at"]
+_SORTS: Sorts = {
+    "as_of": {"as_of": read_time, "known_at": read_time, "id": read_id},
+    "known_at": {"known_at": read_time, "as_of": read_time, "id": read_id},
+}
 REPORT = "risk.report_portfolio"
 """The worker's job, named as jobs are."""
 
@@ -151,23 +157,19 @@ async def get_risk(bound: Reader, portfolio_id: UUID) -> Report:
 
 
 @router.get("/portfolios/{portfolio_id}/risk/history", operation_id="listRiskHistory")
-async def list_history(bound: Reader, portfolio_id: UUID, asked: Paged) -> Page[Measured]:
-    """List what was measured of a portfolio, the newest instant first."""
+async def list_history(
+    bound: Reader,
+    portfolio_id: UUID,
+    asked: Paged,
+    stretch: Stretched,
+    sort: Annotated[_Sort, Query(description="Without the - the oldest come first.")] = "-as_of",
+) -> Page[Measured]:
+    """List what was measured of instants from `since` to before `until`, the newest first."""
     found = await find(bound.session, portfolio_id)
-    before = None
-    if asked.after is not None:
-        time, known_at, id_ = asked.place(3)
-        before = (read_time(time), read_time(known_at), read_id(id_))
-    rows = await store.page_reports(bound.session, found.id, asked.limit + 1, before)
-    shown, more = cut(rows, asked.limit)
-    return Page(
-        items=[Measured.model_validate(each) for each in shown],
-        next_cursor=_place(shown[-1]) if more else None,
-    )
-
-
-def _place(report: RiskReport) -> str:
-    return write_cursor(to_micros(report.as_of), to_micros(report.known_at), str(report.id))
+    listed = Listed(asked, sort, _SORTS)
+    wanted = Kept(found.id, stretch.since, stretch.until)
+    rows = await store.page_reports(bound.session, wanted, listed.span())
+    return await listed.page(Measured, rows, lambda: store.count_reports(bound.session, wanted))
 
 
 @router.get("/risk/reports/{report_id}", operation_id="getRiskReport")

@@ -11,6 +11,7 @@ from seawall.api import bodies
 from seawall.api.aside import ManagerAside, ReaderAside
 from seawall.api.bodies import Figure, Money, Time, Told
 from seawall.api.deps import Bound, IdempotencyKey, Reader
+from seawall.api.depth import require_history
 from seawall.api.once import Asked, once
 from seawall.api.operations import routes
 from seawall.api.paging import Page, Paged, cut, read_id, read_time, write_cursor
@@ -121,6 +122,7 @@ async def run(
     """Say what a portfolio would lose in scenarios, and keep it."""
     asked = read_scenarios(body.scenarios)
     basis = Basis(body.window, body.t_tailed)
+    require_history(apart.request, body.as_of)
 
     async def within(bound: Bound) -> Response:
         found = await find(bound.session, portfolio_id)

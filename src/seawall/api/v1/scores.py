@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field, StringConstraints
 
-from seawall.api.bodies import Figure, Instant, Time, Told
+from seawall.api.bodies import Figure, Time, Told
 from seawall.api.deps import Reader
+from seawall.api.depth import AsOf
 from seawall.api.operations import routes
 from seawall.quant.scores import Component, Level
 from seawall.risk.assets.store import list_asset_figures
@@ -53,7 +54,7 @@ class Scores(Told):
 
 
 @router.get("/scores", operation_id="listScores")
-async def list_scores(bound: Reader, assets: _Assets = None, as_of: Instant = None) -> Scores:
+async def list_scores(bound: Reader, as_of: AsOf, assets: _Assets = None) -> Scores:
     """Tell the newest scores by an instant, now if none is given."""
     found = await latest_scores(bound.session, _upper(assets), as_of)
     return Scores(items=[Score.model_validate(each) for each in found])
@@ -88,11 +89,11 @@ class MeasuredAssets(Told):
 @router.get("/assets", operation_id="listAssetRisk")
 async def list_assets(
     bound: Reader,
+    as_of: AsOf,
     assets: _Assets = None,
     window: Annotated[
         AssetWindow, Query(description="Over how many daily returns.")
     ] = AssetWindow.YEAR,
-    as_of: Instant = None,
 ) -> MeasuredAssets:
     """Tell the newest figures of assets by an instant, now if none is given."""
     found = await list_asset_figures(bound.session, _upper(assets) or (), int(window), as_of)

@@ -10,6 +10,7 @@ from seawall.api import bodies
 from seawall.api.aside import ReaderAside
 from seawall.api.bodies import Figure, Money, Time, Told
 from seawall.api.deps import Bound
+from seawall.api.depth import require_history
 from seawall.api.operations import routes
 from seawall.api.v1.attribution import Attribution
 from seawall.api.v1.portfolios import find
@@ -109,6 +110,8 @@ async def ask_what_if(apart: ReaderAside, portfolio_id: UUID, body: Proposal) ->
     """Measure what trades would change; nothing is stored, so a key that reads may ask."""
     plan = _plan(body)
     question = RiskQuestion(body.window, body.confidence, plain_name(body.benchmark))
+
+    require_history(apart.request, body.as_of)
 
     async def within(bound: Bound) -> WhatIf:
         found = await find(bound.session, portfolio_id)

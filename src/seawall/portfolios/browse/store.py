@@ -218,9 +218,13 @@ async def list_lots(session: AsyncSession, portfolio_id: UUID) -> Sequence[LotRe
 
 
 async def page_snapshots(
-    session: AsyncSession, portfolio_id: UUID, limit: int, before: datetime | None
+    session: AsyncSession,
+    portfolio_id: UUID,
+    limit: int,
+    wanted: tuple[datetime | None, datetime | None],
 ) -> Sequence[SnapshotRecord]:
-    """Return what a portfolio was worth, the newest instant first."""
+    """Return what a portfolio was worth from one instant to before another, the newest first."""
+    since, before = wanted
     snapshot = PortfolioSnapshot
     query = select(
         snapshot.time,
@@ -232,5 +236,7 @@ async def page_snapshots(
     ).where(snapshot.portfolio_id == portfolio_id)
     if before is not None:
         query = query.where(snapshot.time < before)
+    if since is not None:
+        query = query.where(snapshot.time >= since)
     rows = await session.execute(query.order_by(snapshot.time.desc()).limit(limit))
     return [SnapshotRecord(*row) for row in rows]

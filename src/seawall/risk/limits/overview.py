@@ -59,7 +59,7 @@ async def find_subject(session: AsyncSession, name: str | None, account: str | N
     return Named(
         found.name,
         Subject(account_id=found.id),
-        lambda session, keep: _check_account(session, found, keep=keep),
+        lambda session, keep: check_one_account(session, found, keep=keep),
     )
 
 
@@ -81,9 +81,10 @@ async def check_everything(session: AsyncSession, keep: bool) -> Checked:  # noq
     return await check_user(session, await _now(session), keep=keep)
 
 
-async def _check_account(
+async def check_one_account(
     session: AsyncSession, account: store.AccountRecord, *, keep: bool
 ) -> Checked:
+    """Check a trading account's limits and its user's; `keep` is as in `Check`."""
     return await check_account(session, account, await _now(session), keep=keep)
 
 

@@ -38,6 +38,11 @@ _ACCOUNT = text("""
     WHERE deleted_at IS NULL
         AND (trading_accounts.id = :id OR lower(trading_accounts.name) = lower(:name))
 """)
+_ACCOUNTS = text("""
+    SELECT trading_accounts.id, trading_accounts.name, assets.symbol
+    FROM trading_accounts JOIN assets ON assets.id = currency_asset_id
+    WHERE deleted_at IS NULL ORDER BY lower(trading_accounts.name)
+""")
 _ORDERS = text("""
     SELECT count(*) FROM orders
     WHERE created_at > :since AND (CAST(:account AS uuid) IS NULL OR account_id = :account)
@@ -249,6 +254,11 @@ async def find_account(
     """Return a living trading account by its id, or by its name whatever its case."""
     row = (await session.execute(_ACCOUNT, {"id": account_id, "name": name})).one_or_none()
     return None if row is None else AccountRecord(*row)
+
+
+async def list_accounts(session: AsyncSession) -> list[AccountRecord]:
+    """Return the living trading accounts, by name."""
+    return [AccountRecord(*row) for row in await session.execute(_ACCOUNTS)]
 
 
 async def list_account_figures(

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from fastapi import Depends, Path, Query, Request
 
 from seawall.api.bodies import Utc
-from seawall.api.depth import within_history
-from seawall.core.errors import InvalidError, NotFoundError
+from seawall.api.depth import read_stretch
+from seawall.core.errors import NotFoundError
 from seawall.db.engine import TenantConnection
 from seawall.db.paging import LAST
 from seawall.market.browse.schemas import AssetFacts, SymbolFacts
@@ -38,9 +38,8 @@ class Range:
 async def _read_range(
     request: Request, since: Instant = None, until: Instant = None, sort: By = "time"
 ) -> Range:
-    if since is not None and until is not None and since > until:
-        raise InvalidError("The range ends before it begins.", hint="Turn since and until round.")
-    return Range(within_history(request, since), until, sort)
+    asked = read_stretch(request, since, until)
+    return Range(asked.since, asked.until, sort)
 
 
 Ranged = Annotated[Range, Depends(_read_range)]
