@@ -121,7 +121,8 @@ async def test_a_transaction_is_corrected_in_its_place(ada: AsyncClient, problem
         await ada.patch(f"{path}/transactions/{sold['id']}", json={"quantity": "3"}), 422, "invalid"
     )
     # A page that ends between what was voided and what stands in its place goes on after it.
-    pages, cursor = [], ""
+    pages: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         found = await ada.get(f"{path}/transactions?voided=with&limit=1&sort=-time{cursor}")
         pages += [each["id"] for each in found.json()["items"]]
@@ -150,7 +151,9 @@ async def test_an_import_is_voided_whole(ada: AsyncClient, problem: Any) -> None
     assert told.json() == {"voided": 3}
     problem(await ada.post(voids, json={"imported_at": imported["imported_at"]}), 409, "conflict")
     problem(await ada.post(voids, json={"imported_at": "2024-01-01T00:00:00Z"}), 404, "not-found")
-    for wrong in ({}, {"ids": []}, {"ids": [deposit["id"]], "imported_at": ROWS[0]["time"]}):
+    both: dict[str, Any] = {"ids": [deposit["id"]], "imported_at": ROWS[0]["time"]}
+    refused: tuple[dict[str, Any], ...] = ({}, {"ids": []}, both)
+    for wrong in refused:
         problem(await ada.post(voids, json=wrong), 422, "invalid")
     assert [each["asset"] for each in await _listed(ada, path)] == ["ETH"]
     assert (await ada.get(f"{path}/imports")).json()["items"][1]["voided"] == 3

@@ -70,6 +70,34 @@ async def test_values_of_a_column_that_goes_are_a_loss(
     assert await _version(admin) == migrate.head()
 
 
+async def test_what_is_voided_counts_no_more_whatever_the_version(
+    admin: AsyncEngine, engine: AsyncEngine
+) -> None:
+    async with transaction(engine, OWNER_ID) as session:
+        await ensure_owner(session)
+        await session.execute(
+            text("""
+                WITH made AS (INSERT INTO portfolios (name) VALUES ('Mine') RETURNING id),
+                bitcoin AS (
+                    INSERT INTO assets (symbol, name, kind) VALUES ('BTC', 'Bitcoin', 'crypto')
+                    RETURNING id
+                )
+                INSERT INTO transactions (
+                    portfolio_id, transaction_date, transaction_type, asset_id, quantity, price_usd,
+                    external_id, recorded_at, voided_at, void_kind
+                )
+                SELECT made.id, now(), 'buy', bitcoin.id, quantity, 1, 'same', now(), at, kind
+                FROM made, bitcoin, (VALUES (1, now(), 'row'), (2, NULL, NULL))
+                    AS row (quantity, at, kind)
+            """)
+        )
+    with pytest.raises(ConflictError, match=r"transactions\.voided_at \(1 rows\)"):
+        await migrate.downgrade(admin, "0032")
+    await migrate.downgrade(admin, "0032", lose_data=True)
+    async with transaction(engine, OWNER_ID) as session:
+        assert list(await session.scalars(text("SELECT quantity FROM transactions"))) == [2]
+
+
 async def test_an_event_of_a_limit_that_goes_is_kept_as_one_of_none(
     admin: AsyncEngine, engine: AsyncEngine
 ) -> None:

@@ -209,7 +209,8 @@ async def test_a_correction_stands_where_the_wrong_row_stood(shared: AsyncEngine
     now = await _rows(shared, portfolio)
     assert [each.id for each in now] == [rich, dear, sold.id]
     assert [each.position for each in now] == [deposit.position, bought.position, sold.position]
-    assert (now[0].notes, now[1].price_usd, now[1].fee_usd) == ("mended", 999, 0)
+    assert now[0].notes == "mended"
+    assert (now[1].price_usd, now[1].fee_usd) == (Decimal(999), Decimal(0))
     with pytest.raises(ConflictError, match=f"replaced by {rich}") as no:
         await _correct(shared, portfolio, deposit, quantity="1")
     assert "replaced it" in str(no.value.hint)

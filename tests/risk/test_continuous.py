@@ -16,6 +16,7 @@ from seawall.core.errors import ForbiddenError, InvalidError, NotFoundError
 from seawall.db.database import Location, open_admin
 from seawall.db.engine import OWNER_ROLE, WORKER_ROLE, create_engine
 from seawall.db.faults import translated
+from seawall.db.locks import clock
 from seawall.db.session import transaction, unbound_transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.identity.tables import User
@@ -24,8 +25,12 @@ from seawall.market.schemas import CANDLE_DTYPE, PRICE_DTYPE, ParsedFile, Series
 from seawall.market.store import find_assets
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
+from seawall.portfolios.schemas import PortfolioRecord
+from seawall.portfolios.store import list_transactions
 from seawall.portfolios.tables import PortfolioSnapshot
 from seawall.portfolios.transactions import import_transactions
+from seawall.portfolios.voiding.history import lock_history
+from seawall.portfolios.voiding.void import void_transactions
 from seawall.risk import continuous, store
 from seawall.risk.continuous import Remeasured, remeasure
 from seawall.risk.continuously.store import list_portfolios
@@ -225,6 +230,53 @@ async def test_a_portfolio_that_traded_after_the_instant_is_replayed(
     found = await _both(engine)
     assert not found["All"].is_brief
     assert {each.asset: each.quantity for each in found["All"].holdings}["ETH"] == Decimal("1.5")
+
+
+async def _void(session: AsyncSession, name: str, *assets: str) -> PortfolioRecord:
+    found = await lock_history(session, (await get_portfolio(session, name)).id)
+    held = await list_transactions(session, found.id)
+    ids = [each.id for each in held if each.id is not None and each.asset in assets]
+    await void_transactions(session, found, ids[-1:] if name == "All" else ids)
+    return found
+
+
+async def test_what_was_voided_is_measured_no_more_and_a_kept_report_is_as_it_was(
+    worker: AsyncEngine, engine: AsyncEngine
+) -> None:
+    async with transaction(engine, OWNER_ID) as session:
+        await _buy(session, "All", f"{AS_OF + timedelta(days=1):%Y-%m-%d},buy,ETH,1,300,,")
+        kept = await report(session, await get_portfolio(session, "Late"), AS_OF, QUESTION)
+        known = await clock(session)
+    async with transaction(engine, OWNER_ID) as session:
+        await _void(session, "All", "ETH")
+        late = await _void(session, "Late", "SOL")
+    async with transaction(engine, BOB) as session:
+        gone = await _void(session, "One", "ETH")
+    done = await _run(worker)
+    # Nothing happened after the instant that still counts, and in one nothing ever did.
+    assert (done.kept, done.replayed, done.refused) == (len(BUYS) - 1, 0, {})
+    assert gone.id not in {id_ for id_, _ in done.portfolios}
+    async with transaction(engine, OWNER_ID) as session:
+        made = await report(session, await get_portfolio(session, "Late"), AS_OF, QUESTION)
+        assert [each.asset for each in made.holdings] == ["BTC"]
+        assert kept.id is not None
+        again = await recompute(session, kept.id)
+        assert not again.differs
+        assert {each.asset for each in again.again.holdings} == {"BTC", "SOL"}
+    # Stored holdings are not what it held as far as was known before the void.
+    door = text("""
+        SELECT elsewhere FROM portfolio_weights(
+            ARRAY[CAST(:id AS uuid)], CAST(:as_of AS timestamptz), CAST(:known AS timestamptz), 0,
+            '{}', '{}'
+        )
+    """)
+    async with unbound_transaction(worker) as session:
+        for at, elsewhere in ((known, True), (done.known_at, False)):
+            asked = {"id": late.id, "as_of": AS_OF, "known": at}
+            assert await session.scalar(door, asked) is elsewhere
+    async with transaction(engine, BOB) as session:
+        empty = await report(session, await get_portfolio(session, "One"), None, QUESTION)
+    assert empty.total_value_usd == 0
 
 
 async def test_a_snapshot_is_that_of_a_report(worker: AsyncEngine, engine: AsyncEngine) -> None:

@@ -11,7 +11,7 @@ from seawall.core.time import now
 from seawall.identity.errors import TooManyRequestsError
 
 OF_ONE = 4
-"""How many transactions one user has at once, of the 15 connections that there are."""
+"""How many transactions one user has at once, of the 24 connections that there are."""
 WAITING = 32
 """How many more of their requests wait for one of those to end."""
 SECONDS = 5.0

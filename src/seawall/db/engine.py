@@ -112,8 +112,8 @@ def _to_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-CONNECTIONS = 15
-"""How many one process has at most."""
+CONNECTIONS = 24
+"""How many one process has at most: enough to do for two cores while others wait for the disk."""
 POOL_SECONDS = 10
 """For how long somebody waits for one of them to become free."""
 

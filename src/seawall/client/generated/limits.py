@@ -20,6 +20,15 @@ LimitUnit = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradingAccount:
+    """A trading account, and the asset that its amounts are in."""
+
+    id: UUID
+    name: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSet:
     """What is allowed; null is no limit. With both ids null it is of everything that a user has."""
 
@@ -72,6 +81,13 @@ class RiskEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradingAccounts:
+    """The trading accounts, by name."""
+
+    items: list[TradingAccount]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitCheck:
     """What a check found, with the events of limits that are broken and that are kept again."""
 
@@ -98,6 +114,56 @@ class RiskEventPage:
 
 class LimitsOperations(Connection):
     """What the API does about limits."""
+
+    def change_account_limits(
+        self,
+        account_id: UUID,
+        *,
+        if_match: str | None = None,
+        max_position_value: str | Omitted | None = OMITTED,
+        max_weight: float | Omitted | None = OMITTED,
+        max_daily_loss: str | Omitted | None = OMITTED,
+        max_drawdown: float | Omitted | None = OMITTED,
+        max_var_95: float | Omitted | None = OMITTED,
+        max_expected_shortfall: float | Omitted | None = OMITTED,
+        max_volatility: float | Omitted | None = OMITTED,
+        max_leverage: float | Omitted | None = OMITTED,
+        max_orders_per_hour: int | Omitted | None = OMITTED,
+        blocking: list[
+            Literal[
+                "max_position_value",
+                "max_weight",
+                "max_daily_loss",
+                "max_drawdown",
+                "max_var_95",
+                "max_expected_shortfall",
+                "max_volatility",
+                "max_leverage",
+                "max_orders_per_hour",
+            ]
+        ]
+        | Omitted
+        | None = OMITTED,
+    ) -> LimitSet:
+        """Set limits of a trading account, or take them away; the next check looks at them."""
+        request = Request(
+            "PATCH",
+            f"/api/v1/trading-accounts/{account_id}/risk/limits",
+            json={
+                "max_position_value": max_position_value,
+                "max_weight": max_weight,
+                "max_daily_loss": max_daily_loss,
+                "max_drawdown": max_drawdown,
+                "max_var_95": max_var_95,
+                "max_expected_shortfall": max_expected_shortfall,
+                "max_volatility": max_volatility,
+                "max_leverage": max_leverage,
+                "max_orders_per_hour": max_orders_per_hour,
+                "blocking": blocking,
+            },
+            headers={"If-Match": if_match},
+        )
+        return self.send(request, TypeAdapter(LimitSet))
 
     def change_portfolio_limits(
         self,
@@ -198,6 +264,18 @@ class LimitsOperations(Connection):
         )
         return self.send(request, TypeAdapter(LimitSet))
 
+    def check_account_limits(
+        self, account_id: UUID, *, idempotency_key: str | None = None
+    ) -> LimitCheck:
+        """Check a trading account's limits now, and open and resolve their events."""
+        request = Request(
+            "POST",
+            f"/api/v1/trading-accounts/{account_id}/risk/limits/check",
+            headers={"Idempotency-Key": idempotency_key},
+            is_named=True,
+        )
+        return self.send(request, TypeAdapter(LimitCheck))
+
     def check_portfolio_limits(
         self, portfolio_id: UUID, *, idempotency_key: str | None = None
     ) -> LimitCheck:
@@ -219,6 +297,11 @@ class LimitsOperations(Connection):
             is_named=True,
         )
         return self.send(request, TypeAdapter(LimitCheck))
+
+    def get_account_limits(self, account_id: UUID) -> LimitSet:
+        """Tell what is allowed of a trading account."""
+        request = Request("GET", f"/api/v1/trading-accounts/{account_id}/risk/limits")
+        return self.send(request, TypeAdapter(LimitSet))
 
     def get_portfolio_limits(self, portfolio_id: UUID) -> LimitSet:
         """Tell what is allowed of a portfolio."""
@@ -264,6 +347,16 @@ class LimitsOperations(Connection):
             },
         )
         return self.send(request, TypeAdapter(RiskEventPage))
+
+    def list_trading_accounts(self) -> TradingAccounts:
+        """List the trading accounts that limits can be set for."""
+        request = Request("GET", "/api/v1/trading-accounts")
+        return self.send(request, TypeAdapter(TradingAccounts))
+
+    def look_at_account_limits(self, account_id: UUID) -> LimitCheck:
+        """Measure how much of a trading account's limits is used; no event is made."""
+        request = Request("GET", f"/api/v1/trading-accounts/{account_id}/risk/limits/use")
+        return self.send(request, TypeAdapter(LimitCheck))
 
     def look_at_portfolio_limits(self, portfolio_id: UUID) -> LimitCheck:
         """Measure how much of a portfolio's and the user's limits is used; no event is made."""

@@ -199,14 +199,14 @@ class PortfoliosOperations(Connection):
         self,
         portfolio_id: UUID,
         *,
-        as_of: datetime | Omitted | None = OMITTED,
         lots: Literal["fifo", "lifo", "hifo", "average"] | Omitted | None = OMITTED,
+        as_of: datetime | Omitted | None = OMITTED,
     ) -> PortfolioPerformance:
         """Tell how the portfolio did until an instant, at the prices known now."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/performance",
-            query={"as_of": as_of, "lots": lots},
+            query={"lots": lots, "as_of": as_of},
         )
         return self.send(request, TypeAdapter(PortfolioPerformance))
 
@@ -249,11 +249,19 @@ class PortfoliosOperations(Connection):
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
+        since: datetime | Omitted | None = OMITTED,
+        until: datetime | Omitted | None = OMITTED,
     ) -> PortfolioSnapshotPage:
-        """List what the portfolio was worth, the newest first."""
+        """List what the portfolio was worth from `since` to before `until`, the newest first."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/snapshots",
-            query={"limit": limit, "cursor": cursor, "total": total},
+            query={
+                "limit": limit,
+                "cursor": cursor,
+                "total": total,
+                "since": since,
+                "until": until,
+            },
         )
         return self.send(request, TypeAdapter(PortfolioSnapshotPage))

@@ -444,15 +444,15 @@ class RiskOperations(Connection):
         portfolio_id: UUID,
         *,
         by: Literal["asset", "class", "chain", "exchange", "strategy"] | Omitted = OMITTED,
-        as_of: datetime | Omitted | None = OMITTED,
         window: int | Omitted = OMITTED,
         confidence: float | Omitted = OMITTED,
+        as_of: datetime | Omitted | None = OMITTED,
     ) -> Attribution:
         """Take a portfolio's risk of an instant, now if none is given, apart."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/risk/attribution",
-            query={"by": by, "as_of": as_of, "window": window, "confidence": confidence},
+            query={"by": by, "window": window, "confidence": confidence, "as_of": as_of},
         )
         return self.send(request, TypeAdapter(Attribution))
 
@@ -506,15 +506,25 @@ class RiskOperations(Connection):
         self,
         portfolio_id: UUID,
         *,
+        sort: Literal["as_of", "-as_of", "known_at", "-known_at"] | Omitted = OMITTED,
         limit: int | Omitted = OMITTED,
         cursor: str | Omitted | None = OMITTED,
         total: bool | Omitted = OMITTED,
+        since: datetime | Omitted | None = OMITTED,
+        until: datetime | Omitted | None = OMITTED,
     ) -> MeasuredPortfolioPage:
-        """List what was measured of a portfolio, the newest instant first."""
+        """List what was measured of instants from `since` to before `until`, the newest first."""
         request = Request(
             "GET",
             f"/api/v1/portfolios/{portfolio_id}/risk/history",
-            query={"limit": limit, "cursor": cursor, "total": total},
+            query={
+                "sort": sort,
+                "limit": limit,
+                "cursor": cursor,
+                "total": total,
+                "since": since,
+                "until": until,
+            },
         )
         return self.send(request, TypeAdapter(MeasuredPortfolioPage))
 

@@ -24,6 +24,8 @@ def server_settings(
         "unix_socket_directories": str(socket_dir),
         "unix_socket_permissions": "0700",
         **memory_settings(_machine_memory()),
+        # Each process that serves has 24 of them, and whoever works aside some more.
+        "max_connections": "200",
         "max_wal_size": "2GB",
         "min_wal_size": "128MB",
         "wal_compression": "on",
