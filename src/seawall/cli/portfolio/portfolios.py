@@ -92,7 +92,7 @@ def change(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Rename a portfolio, or change how it is kept and who sees it."""
+    """Rename a portfolio, or change how it is kept or seen."""
     from seawall.portfolios.changing.change import PortfolioChange
 
     wanted = PortfolioChange(
@@ -126,7 +126,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete a portfolio, with all that is shown of it; there is no way back.
+    """Delete a portfolio: there is no way back.
 
     Its rows stay in the database, as the audit log does, and its name is free.
     """

@@ -27,7 +27,7 @@ def show(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is held, what it cost, what it is worth, and how it did."""
+    """Show what is held, its cost and worth, and how it did."""
     method = None if lots is None else read_method(lots)
     valuation, performance = run(_show(name, as_of, method))
     if as_json:

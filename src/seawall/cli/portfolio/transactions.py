@@ -31,7 +31,7 @@ def transactions(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """List what happened, the newest first, with the ids that `void` and `correct` take."""
+    """List what happened, the newest first, with its ids."""
     from seawall.portfolios.browse.schemas import TransactionFilter, Voided
 
     if voided not in set(Voided):
@@ -99,7 +99,7 @@ def void(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Void transactions, or all of an import: from now on they do not count.
+    """Void transactions, or an import: they count no more.
 
     It happens to all or to none, and is refused where something later rests on them. What is voided
     stays to be seen, and importing the same file again leaves it out; an import that was voided
@@ -144,9 +144,9 @@ def correct(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Record a transaction as it should have been, in its place; the wrong one is voided.
+    """Record a transaction as it should have been.
 
-    What is not given stays as it is.
+    The wrong one is voided; what is not given stays as it is.
     """
     said = {"date": date, "type": type_, "asset": asset, "quantity": quantity}
     said |= {"price_usd": price_usd, "fee_usd": fee_usd, "notes": notes}
