@@ -186,6 +186,7 @@ async def test_a_list_is_recorded_as_a_file_is(ada: AsyncClient, problem: Any) -
         [{**BOUGHT[0], "time": "2999-01-01T00:00:00Z"}],
         [{**BOUGHT[0], "time": 1704153600}],
         [{**BOUGHT[0], "asset": "B\u0000C"}],
+        [{**BOUGHT[0], "notes": "a\u0000b"}],
         [{**BOUGHT[0], "id": "mine"}],
         [BOUGHT[0]] * 1_001,
     ):

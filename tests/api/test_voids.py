@@ -120,6 +120,9 @@ async def test_a_transaction_is_corrected_in_its_place(ada: AsyncClient, problem
     problem(
         await ada.patch(f"{path}/transactions/{sold['id']}", json={"quantity": "3"}), 422, "invalid"
     )
+    for notes in ("a\0b", "\0"):
+        changed = await ada.patch(f"{path}/transactions/{sold['id']}", json={"notes": notes})
+        problem(changed, 422, "invalid")
     # A page that ends between what was voided and what stands in its place goes on after it.
     pages: list[str] = []
     cursor: str | None = ""

@@ -266,6 +266,51 @@ async def test_an_import_is_voided_whole_and_can_be_imported_again(shared: Async
     assert await _import(shared, portfolio, *BUYS) == (3, 0, 0)
 
 
+async def _undo(engine: AsyncEngine, portfolio: PortfolioRecord, one: Transaction) -> None:
+    """Void the import that a transaction came with."""
+    async with transaction(engine, OWNER_ID) as session:
+        assert one.id is not None
+        record = await find_transaction(session, portfolio.id, one.id)
+        assert record is not None
+        assert record.imported_at is not None
+        await void_import(session, await lock_history(session, portfolio.id), record.imported_at)
+
+
+async def test_an_import_that_is_undone_leaves_what_was_said_before_it(shared: AsyncEngine) -> None:
+    portfolio = await _make(shared)
+    await _import(shared, portfolio, *BUYS)
+    await _void(shared, portfolio, (await _rows(shared, portfolio))[2])
+    assert await _import(shared, portfolio, *BUYS, again=True) == (1, 2, 0)
+    await _undo(shared, portfolio, (await _rows(shared, portfolio))[2])
+    # The duplicate that was voided by hand does not come back by itself.
+    assert await _import(shared, portfolio, *BUYS) == (0, 2, 1)
+
+
+async def test_what_took_the_place_of_another_keeps_it_when_its_own_import_goes(
+    shared: AsyncEngine,
+) -> None:
+    portfolio = await _make(shared)
+    one, two = "2024-01-01,buy,BTC,1,100,,", "2024-01-01,buy,BTC,1,90,,"
+    await _import(shared, portfolio, one)
+    await _import(shared, portfolio, two)
+    first, second = await _rows(shared, portfolio)
+    await _correct(shared, portfolio, first, price_usd="90")
+    await _correct(shared, portfolio, second, price_usd="100")
+    await _undo(shared, portfolio, (await _rows(shared, portfolio))[1])
+    assert await _import(shared, portfolio, one) == (0, 1, 0)
+
+
+async def test_notes_do_not_make_another_row_of_one(shared: AsyncEngine) -> None:
+    portfolio = await _make(shared)
+    twice = ("2024-01-01,buy,BTC,1,100,,", "2024-01-01,buy,BTC,1,100,,")
+    await _import(shared, portfolio, *twice)
+    first, second = await _rows(shared, portfolio)
+    await _void(shared, portfolio, first)
+    await _correct(shared, portfolio, second, notes="mended")
+    assert await _import(shared, portfolio, *twice) == (0, 1, 1)
+    assert await _import(shared, portfolio, *twice, again=True) == (1, 1, 0)
+
+
 async def test_equal_rows_are_two_and_a_correction_to_an_equal_one_is_another(
     shared: AsyncEngine,
 ) -> None:

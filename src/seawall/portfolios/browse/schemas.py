@@ -56,7 +56,7 @@ class TransactionRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImportRecord:
-    """What came in with one import: how many transactions, how many still count, and of when.
+    """What came in with one import: how many transactions, how many count no more, and of when.
 
     What replaced one of them counts as one of them.
     """

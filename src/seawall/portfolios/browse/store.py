@@ -171,9 +171,11 @@ async def page_imports(
     """Return what came into a portfolio with each import, the newest first."""
     row = TransactionRow
     # What was corrected is counted as what it was replaced by.
-    ends = func.count().filter(row.void_kind.is_distinct_from(VoidKind.CORRECTION))
+    counts = row.void_kind.is_distinct_from(VoidKind.CORRECTION)
+    ends = func.count().filter(counts)
     gone = func.count().filter(row.void_kind.in_([VoidKind.ROW, VoidKind.IMPORT]))
-    first, last = func.min(row.transaction_date), func.max(row.transaction_date)
+    first = func.min(row.transaction_date).filter(counts)
+    last = func.max(row.transaction_date).filter(counts)
     query: Select[*tuple[Any, ...]] = select(row.imported_at, ends, gone, first, last).where(
         row.portfolio_id == portfolio_id, row.imported_at.is_not(None)
     )

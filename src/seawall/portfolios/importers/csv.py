@@ -206,6 +206,8 @@ def _read_row(
         raise InvalidError(f"it has {len(record)} columns where the header has {len(columns)}.")
     cells = dict(zip(columns, record, strict=True))
     for name, cell in cells.items():
+        if "\0" in cell:
+            raise InvalidError(f"{name} has a character in it that is of no text.")
         if name != "notes" and len(cell) > _CELL_LIMIT:
             raise InvalidError(f"{name} is longer than {_CELL_LIMIT} characters.")
     price, fee = cells.get("price_usd", "").strip(), cells.get("fee_usd", "").strip()

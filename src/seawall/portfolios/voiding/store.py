@@ -61,9 +61,9 @@ async def list_recorded(session: AsyncSession, portfolio_id: UUID) -> Recorded:
     )
     held = {each for each in living if each is not None}
     changed = await session.execute(
-        select(row.id, row.external_id, row.imported_at, row.void_kind, row.replaces_id)
-        .where(here, or_(row.voided_at.is_not(None), row.replaces_id.is_not(None)))
-        .order_by(row.voided_at)
+        select(row.id, row.external_id, row.imported_at, row.void_kind, row.replaces_id).where(
+            here, or_(row.voided_at.is_not(None), row.replaces_id.is_not(None))
+        )
     )
     marks = [
         _Mark(id_, external_id, imported_at, None if kind is None else VoidKind(kind), replaces_id)
@@ -71,17 +71,17 @@ async def list_recorded(session: AsyncSession, portfolio_id: UUID) -> Recorded:
     ]
     replaced_by = {each.replaces_id: each for each in marks if each.replaces_id is not None}
     undone = {each.imported_at for each in marks if each.kind is VoidKind.IMPORT}
-    fates: dict[str, VoidKind | None] = {}
+    voided: set[str] = set()
     for mark in marks:
         if mark.external_id is None or mark.kind is None:
             continue
         last = mark
         while last.kind is VoidKind.CORRECTION:
             last = replaced_by[last.id]
-        is_undone = last.kind is not None and last.imported_at in undone
-        fates[mark.external_id] = VoidKind.IMPORT if is_undone else last.kind
-    held |= {name for name, kind in fates.items() if kind is None}
-    voided = {name for name, kind in fates.items() if kind is VoidKind.ROW}
+        if last.kind is None:
+            held.add(mark.external_id)
+        elif last.imported_at not in undone:
+            voided.add(mark.external_id)
     return Recorded(frozenset(held), frozenset(voided - held))
 
 
@@ -95,6 +95,13 @@ async def list_living_ids(session: AsyncSession, portfolio_id: UUID) -> set[str]
         )
     )
     return {each for each in rows if each is not None}
+
+
+async def find_external_id(session: AsyncSession, transaction_id: UUID) -> str | None:
+    """Return the fingerprint of a transaction."""
+    query = select(TransactionRow.external_id).where(TransactionRow.id == transaction_id)
+    found: str | None = await session.scalar(query)
+    return found
 
 
 async def list_of_import(

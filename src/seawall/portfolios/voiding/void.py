@@ -141,9 +141,11 @@ async def correct_transaction(
     asset = await catalog.ensure_asset(session, new.asset)
     how = store.Void(stamp, VoidKind.CORRECTION, correction.reason)
     await store.void(session, portfolio.id, [id_], how)
-    taken = await store.list_living_ids(session, portfolio.id)
-    free = next(name for n in count(1) if (name := fingerprint(new, n)) not in taken)
-    await store.replace(session, id_, ParsedRow(1, new, free), asset.id, stamp)
+    name = await store.find_external_id(session, id_)
+    if name is None or new != replaced(old, id=new.id, notes=new.notes):
+        taken = await store.list_living_ids(session, portfolio.id)
+        name = next(each for n in count(1) if (each := fingerprint(new, n)) not in taken)
+    await store.replace(session, id_, ParsedRow(1, new, name), asset.id, stamp)
     await project_holdings(session, portfolio.id, stamp, state)
     await measure_again(session, portfolio)
     assert new.id is not None  # noqa: S101 - given below
