@@ -1,6 +1,7 @@
 """Whoever waits for a connection gets one in turn, and none is lost on the way."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,8 +16,16 @@ TWO = 2
 
 
 @pytest.fixture
-async def pair(location: Location, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
+async def pair(location: Location) -> AsyncIterator[AsyncEngine]:
     """An engine with two connections."""
+    made = create_engine(location.url, connections=TWO)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+async def hasty(location: Location, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
+    """The same, for which nobody waits long."""
     monkeypatch.setattr("seawall.db.engine.POOL_SECONDS", 0.3)
     made = create_engine(location.url, connections=TWO)
     yield made
@@ -40,12 +49,12 @@ async def test_those_who_wait_are_served_in_the_order_in_which_they_came(pair: A
     assert turns == sorted(turns)
 
 
-async def test_who_waits_too_long_is_refused_and_leaves_the_line(pair: AsyncEngine) -> None:
-    async with pair.connect(), pair.connect():
+async def test_who_waits_too_long_is_refused_and_leaves_the_line(hasty: AsyncEngine) -> None:
+    async with hasty.connect(), hasty.connect():
         with pytest.raises(PoolTimeoutError):
-            async with pair.connect():
+            async with hasty.connect():
                 pass
-    async with pair.connect(), pair.connect() as connection:
+    async with hasty.connect(), hasty.connect() as connection:
         assert await connection.scalar(text("SELECT 1")) == 1
 
 
@@ -79,3 +88,14 @@ async def test_who_leaves_the_line_is_passed_over(pair: AsyncEngine) -> None:
         await first.close()
         async with pair.connect() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_who_is_told_to_stop_as_the_time_ends_does_stop(hasty: AsyncEngine) -> None:
+    async with hasty.connect(), hasty.connect():
+        gone = asyncio.create_task(hasty.connect().start())
+        await asyncio.sleep(0.01)
+        asyncio.get_running_loop().call_later(0.35, gone.cancel)
+        # Held up for longer than that, the loop has both to do at once.
+        time.sleep(0.5)  # noqa: ASYNC251 - on purpose
+        with pytest.raises(asyncio.CancelledError):
+            await gone

@@ -166,13 +166,16 @@ async def limit(desk: Desk, request: Request, caller: Caller | None) -> None:
         await _count(desk, request, f"key:{caller.key_id}", int(most * A_KEY_OF_A_USER))
 
 
-async def limit_refused(desk: Desk, request: Request) -> None:
-    """Count a request whose token or key is nobody's, by its address.
+async def limit_refused(
+    desk: Desk, request: Request, who: Literal["refused", "stranger"] = "refused"
+) -> None:
+    """Count a request whose token or key is nobody's, or that has none, by its address.
 
     Raises:
         TooManyRequestsError: there were too many in this minute.
     """
-    await _count(desk, request, f"refused:{address_of(request)}", REQUESTS_A_MINUTE["refused"])
+    most = REQUESTS_A_MINUTE["refused"]
+    await _count(desk, request, f"{who}:{address_of(request)}", most)
 
 
 async def _count(desk: Desk, request: Request, who: str, most: int) -> None:

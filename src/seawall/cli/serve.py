@@ -124,8 +124,13 @@ def _counted_together(workers: int) -> Iterator[None]:
 def _compiling() -> Iterator[None]:
     """Compile the kernels meanwhile, so that nobody's first report has to wait for it."""
     # A process of its own: compiling holds the lock that requests need. Of all it comes last.
-    command = [sys.executable, "-m", "seawall.quant.compiling"]
-    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    command = [sys.executable, "-P", "-m", "seawall.quant.compiling"]
+    # It ends with us, however that is: its input is closed then. Ctrl-C is not meant for it.
+    options: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.DEVNULL,
+        "process_group": 0,
+    }
     with subprocess.Popen(command, **options) as compiler:  # noqa: S603 - a program of ours
         os.setpriority(os.PRIO_PROCESS, compiler.pid, LAST)
         try:

@@ -80,7 +80,7 @@ class _Line(QueueCommon[Any]):
         try:
             return await waiter
         except asyncio.CancelledError:
-            if not waiter.cancelled():
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 # It was handed over in the moment in which nobody wanted it any more.
                 self.put_nowait(waiter.result())
             raise

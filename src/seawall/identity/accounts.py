@@ -91,7 +91,7 @@ async def register(desk: Desk, email: str, password: SecretStr) -> None:
     require_strong(password, email, email.partition("@")[0])
     async with evenly():
         hashed = await desk.passwords.hash(password)
-        if await may_mail(desk.cache, account_of(email)):
+        if await may_mail(desk.cache, account_of(email), "register"):
             await _register(desk, email, hashed)
 
 
@@ -138,7 +138,7 @@ async def verify_email(desk: Desk, token: SecretStr, password: SecretStr) -> Non
         TooManyRequestsError: there were too many attempts.
     """
     found = await find_token(desk, Purpose.EMAIL_VERIFICATION, token)
-    record, checked = await check_password(desk, found.email, password)
+    record, checked = await check_password(desk, found.email, password, apart="confirming")
     if record is None or record.id != found.user_id or not checked.is_right:
         raise NotAuthenticatedError(
             "The password is not the one that was chosen with this link.",
@@ -160,7 +160,7 @@ async def request_reset(desk: Desk, email: str) -> None:
     """
     email = email.strip()
     async with evenly():
-        if not await may_mail(desk.cache, account_of(email)):
+        if not await may_mail(desk.cache, account_of(email), "reset"):
             return
         found = await find(desk, email)
         if found is not None and found.status is UserStatus.ACTIVE:
@@ -264,7 +264,7 @@ async def prove(desk: Desk, user: UserRecord, password: SecretStr) -> LoginRecor
         NotAuthenticatedError: they do not.
         TooManyRequestsError: there were too many attempts.
     """
-    record, checked = await check_password(desk, user.email or "", password, here=True)
+    record, checked = await check_password(desk, user.email or "", password, apart="here")
     if record is None or record.id != user.id or not checked.is_right:
         raise NotAuthenticatedError("The password is wrong.")
     return record
@@ -299,7 +299,7 @@ async def request_email_change(desk: Desk, user: UserRecord, given: Proof, email
     async with transaction(desk.engine, user.id) as session:
         await two_factor.require_code(desk, session, user, given.code)
     async with evenly():
-        if not await may_mail(desk.cache, account_of(email)):
+        if not await may_mail(desk.cache, account_of(email), "change"):
             return
         taken = await find(desk, email)
         if taken is not None and taken.id != user.id:

@@ -11,6 +11,7 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from seawall.core.time import iso
 from seawall.db.cache import Cache
@@ -84,11 +85,15 @@ async def count_guess(
         )
 
 
-async def may_mail(cache: Cache, account: str) -> bool:
-    """Count one mail that somebody wants sent to an address; False when there were enough.
+async def may_mail(
+    cache: Cache, account: str, kind: Literal["register", "reset", "change"]
+) -> bool:
+    """Count a mail that somebody wants sent to an address; False when there were enough of a kind.
+
+    Else a stranger who registers the address would keep its owner from resetting the password.
 
     Raises:
         UnavailableError: the cache is away.
     """
-    usage = await cache.hit(account, "mail", MAIL_SECONDS)
+    usage = await cache.hit(account, f"mail:{kind}", MAIL_SECONDS)
     return usage.count <= MAILS

@@ -1,6 +1,7 @@
 """Logging in: by password, and a code where the second factor is on."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import SecretStr
 from sqlalchemy import func
@@ -50,11 +51,17 @@ async def find(desk: Desk, email: str) -> LoginRecord | None:
 
 
 async def check_password(
-    desk: Desk, email: str, password: SecretStr, device: str | None = None, *, here: bool = False
+    desk: Desk,
+    email: str,
+    password: SecretStr,
+    device: str | None = None,
+    *,
+    apart: Literal["here", "confirming"] | None = None,
 ) -> tuple[LoginRecord | None, Checked]:
     """Count a guess at an account's password, then look at it; who is not there costs the same.
 
-    Guesses of who is logged in already, or `here`, are counted apart from those of strangers.
+    Guesses of who is logged in already, or `here`, and of who has a link that confirms the address
+    are counted `apart` from those of strangers, who could keep them out.
 
     Raises:
         TooManyRequestsError: there were too many, and this one was not looked at.
@@ -62,8 +69,8 @@ async def check_password(
     """
     email = email.strip()
     found, old_cost = await _find(desk, email)
-    known = "here" if here else None
-    if found is not None and not here:
+    known: str | None = apart
+    if found is not None and apart is None:
         known = devices.recognise(desk.secret.key(DEVICE), found.id, device, desk.clock())
     await count_guess(desk.cache, desk.counts, account_of(email), known)
     held = None if found is None else found.password_hash

@@ -45,13 +45,20 @@ async def begin(desk: Desk, session: AsyncSession, user_id: UUID) -> Enrolment:
     if user is None:
         raise NotFoundError("There is no such user.")
     if user.two_factor_enabled:
-        raise ConflictError(
-            "The second factor is on already.", hint="Turn it off first, to use another device."
-        )
+        raise _is_on()
     secret = new_secret()
     sealed = await desk.vault.seal(session, secret, _place(user_id))
-    await users.change_user(session, two_factor_secret=sealed, two_factor_step=None)
+    # It may have been turned on meanwhile, with the secret of before.
+    is_off = User.two_factor_enabled.is_(False)
+    if not await users.change_user(session, is_off, two_factor_secret=sealed, two_factor_step=None):
+        raise _is_on()
     return Enrolment(secret, provisioning_uri(secret, user.email or user.username))
+
+
+def _is_on() -> ConflictError:
+    return ConflictError(
+        "The second factor is on already.", hint="Turn it off first, to use another device."
+    )
 
 
 async def confirm(desk: Desk, session: AsyncSession, user_id: UUID, code: str) -> list[SecretStr]:

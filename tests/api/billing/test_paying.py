@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,6 +17,7 @@ from seawall.core.time import iso, now
 from seawall.db.session import transaction
 from seawall.identity.billing import apply as billing
 from seawall.identity.operators import set_tier
+from seawall.identity.store import users
 from seawall.identity.tables import Subscription
 from seawall.identity.tiers import EVERYTHING, TIERS, Tier
 
@@ -140,7 +142,7 @@ async def test_a_checkout_says_whose_it_is_and_comes_back_here(
     assert asked["customer_email"] == ADA
     assert asked["success_url"] == "http://localhost:8000/account?paid=1"
     assert headers["Authorization"] == f"Bearer {paid.key}"
-    assert headers["Idempotency-Key"] == f"{user} first"
+    assert headers["Idempotency-Key"] == sha256(f"{user} first".encode()).hexdigest()
     for path in (
         "//evil.test",
         "https://evil.test",
@@ -240,6 +242,11 @@ async def test_two_that_run_are_one_and_who_does_not_pay_loses_the_tier(
     assert (await paid.held(user))[0] == "plus", "the grace"
     await billing.lapse(worker, settings.model_copy(update={"grace_days": -1}))
     assert (await paid.held(user))[0] == "free"
+    # What an operator gives stays until the subscription changes.
+    async with transaction(worker, user) as session:
+        await users.change_user(session, tier="pro")
+    await billing.lapse(worker, settings)
+    assert (await paid.held(user))[0] == "pro"
 
 
 async def test_who_cannot_sign_is_not_heard(paid: Paid, problem: Any) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from seawall.api.v1.portfolios import find
+from seawall.api.v1.portfolios import absent
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.db.session import transaction
 from seawall.identity.desk import Desk
 from seawall.market.store import AssetRecord, find_assets
+from seawall.portfolios.browse.store import count_portfolios
 
 MOST_TOPICS = 50
 _SYMBOL = re.compile(r"[^\s\0:,]{1,32}")
@@ -75,8 +76,8 @@ async def require(desk: Desk, user_id: UUID, topics: Iterable[Topic]) -> list[As
     portfolios = {each.subject for each in topics if each.kind in (Kind.PORTFOLIO, Kind.RISK)}
     symbols = {each.subject for each in topics if each.kind is Kind.PRICES}
     async with transaction(desk.engine, user_id) as session:
-        for portfolio in sorted(portfolios):
-            await find(session, UUID(portfolio))
+        if await count_portfolios(session, [*map(UUID, portfolios)]) < len(portfolios):
+            raise absent()
         assets = await find_assets(session, symbols)
     missing = sorted(symbols - assets.keys())
     if missing:

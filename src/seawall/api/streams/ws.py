@@ -56,7 +56,7 @@ async def admit(socket: WebSocket, desk: Desk) -> Holder:
         return await let_in(desk, request)
     require_own_origin(desk, request)
     # Whoever they are, they have cost something by then.
-    await limit_refused(desk, request)
+    await limit_refused(desk, request, "stranger")
     address = address_of(request)
     if _strangers[address] >= STRANGERS_OF_ONE:
         raise TooManyRequestsError(

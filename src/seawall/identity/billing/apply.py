@@ -230,6 +230,13 @@ async def _settle(session: AsyncSession, held: Held, terms: Terms) -> None:
         await users.change_user(session, tier=tier)
 
 
+async def _settle_bought(session: AsyncSession, held: Held, terms: Terms) -> None:
+    """Settle a tier that a subscription gave; one that an operator gave stays."""
+    bought = {terms.tiers.get(fact.price) for fact in held.values() if not fact.is_over}
+    if Tier(await users.find_tier(session)) in bought:
+        await _settle(session, held, terms)
+
+
 async def lapse(worker: AsyncEngine, billing: BillingSettings) -> None:
     """Apply what could not be applied yet, and take the tier from whoever has not paid for long.
 
@@ -249,7 +256,7 @@ async def lapse(worker: AsyncEngine, billing: BillingSettings) -> None:
             refused = error
     for user in subscribers:
         async with transaction(worker, user) as session:
-            if await users.lock_user(session) and (held := await store.read_held(session)):
-                await _settle(session, held, terms_of(billing))
+            if await users.lock_user(session):
+                await _settle_bought(session, await store.read_held(session), terms_of(billing))
     if refused is not None:
         raise refused

@@ -1,5 +1,6 @@
 """What Stripe is asked: a page to pay on, and one to manage what is paid for."""
 
+import hashlib
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -90,7 +91,10 @@ async def begin_checkout(
 
 
 def _named(user_id: UUID, key: str | None) -> dict[str, Any]:
-    return {} if key is None else {"idempotency_key": f"{user_id} {key}"[:255]}
+    # Stripe takes 255 characters, and a key of ours may have as many.
+    if key is None:
+        return {}
+    return {"idempotency_key": hashlib.sha256(f"{user_id} {key}".encode()).hexdigest()}
 
 
 async def _open_checkout(desk: Desk, params: dict[str, Any], options: dict[str, Any]) -> str:
