@@ -230,7 +230,7 @@ def test_the_schema_names_and_describes_every_operation() -> None:
         assert each["description"], (path, method)
         assert each["tags"], (path, method)
         assert [*each["responses"]["4XX"]["content"]] == ["application/problem+json"]
-    assert "writeOnly" not in str(schema["components"]["schemas"]["Tokens"])
+    assert "writeOnly" not in str(schema["components"]["schemas"]["LoginTokens"])
 
 
 async def test_a_path_tells_all_its_methods(web: Web) -> None:

@@ -25,6 +25,8 @@ FULL: dict[str, dict[str, Any]] = {
 }
 CORRECTION = f"{V1}/portfolios/{{portfolio_id}}/transactions/{{transaction_id}}"
 """What is corrected is recorded anew, which has its own tests."""
+ACCOUNT = f"{V1}/trading-accounts/{{account_id}}/risk/limits"
+"""Of an account, which nothing makes over HTTP; it is changed as a portfolio's are."""
 EMPTY: dict[str, Any] = {"description": "", "blocking": []}
 
 
@@ -43,7 +45,8 @@ def test_no_schema_of_a_change_has_a_default_that_programs_would_send(path: str)
 
 
 def test_no_change_is_left_out() -> None:
-    assert {V1 + path for path in FULL} | {CORRECTION} == set(PATCHES)
+    assert {V1 + path for path in FULL} | {CORRECTION, ACCOUNT} == set(PATCHES)
+    assert _properties(ACCOUNT) == _properties(f"{V1}/portfolios/{{portfolio_id}}/risk/limits")
     for name, told in _properties(CORRECTION).items():
         may_be_null = {"type": "null"} in told.get("anyOf", ())
         assert may_be_null == (name in {"price_usd", "fee_usd", "notes"}), name

@@ -58,7 +58,7 @@ def upgrade() -> None:
     op.execute(f"GRANT UPDATE (voided_at, void_kind, void_reason) ON transactions TO {APP_ROLE}")
     op.execute("""
         CREATE TRIGGER keep_voids BEFORE UPDATE OF voided_at, void_kind, void_reason
-        ON transactions FOR EACH ROW WHEN (OLD.voided_at IS NOT NULL OR NEW.voided_at IS NULL)
+        ON transactions FOR EACH ROW WHEN (OLD.voided_at IS NOT NULL)
         EXECUTE FUNCTION refuse_statement('what is voided stays so')
     """)
     _replace(PORTFOLIOS_TO_MEASURE, HAPPENED)

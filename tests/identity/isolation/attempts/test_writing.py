@@ -54,9 +54,14 @@ async def inserts_in_anothers_name(it: Attack) -> None:
 
 @_kind
 async def inserts_below_anothers_row(it: Attack) -> None:
-    columns = _child(it).columns
-    rows = [row for row in it.victim.rows[it.table.name] if row[columns[0]] is not None]
-    values = _other_id(it, _as_mine(it, it.random.choice(rows)))
+    parent = _child(it)
+    rows = it.victim.rows[it.table.name]
+    below = [row for row in rows if row[parent.columns[0]] is not None]
+    if not below:
+        named = it.random.choice(it.victim.rows[parent.table])
+        keys = dict(zip(parent.columns, (named[name] for name in parent.referred), strict=True))
+        below = [{**row, **keys} for row in rows]
+    values = _other_id(it, _as_mine(it, it.random.choice(below)))
     await it.is_refused(it.table.insert, *values, states=NO_PLACE)
 
 
