@@ -26,3 +26,17 @@ def test_every_kernel_that_python_asks_for_is_compiled() -> None:
     counts = {name: int(count) for name, count in (line.split() for line in told.splitlines())}
     assert {"measure_portfolios", "garch_fit", "copula_paths", "windows"} <= counts.keys()
     assert {name for name, count in counts.items() if not count} <= WITHIN
+
+
+def test_it_ends_by_itself_and_with_whoever_started_it() -> None:
+    command = [sys.executable, "-P", "-m", "seawall.quant.compiling"]
+    for is_left in (False, True):
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as started:
+            assert started.stdin is not None
+            assert started.stderr is not None
+            if is_left:
+                started.stdin.close()
+            assert started.wait(timeout=300) == 0
+            assert started.stderr.read() == ""
