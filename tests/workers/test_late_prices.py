@@ -17,6 +17,7 @@ from seawall.db.engine import create_engine
 from seawall.db.session import transaction, unbound_transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.jobs.crew import Given
+from seawall.market.calendar import is_trading_day
 from seawall.market.ingest import ingest
 from seawall.market.schemas import CANDLE_DTYPE, PRICE_DTYPE, ParsedFile, SeriesKind, Timeframe
 from seawall.portfolios.importers.csv import parse_transactions
@@ -183,16 +184,26 @@ async def test_late_prices_of_a_benchmark_and_of_what_was_sold_count_as_well(
 ) -> None:
     await bring("AAA", _path(1))
     await bring("BTC", _path(2)[:-1])
-    await bring("SP500", _path(3)[:-1])
+    # On a Sunday or Monday the last close of an index is older than a coin's: two or three days.
+    closed = next(
+        LAST - back * DAY
+        for back in range(DAYS)
+        if is_trading_day(np.array([(LAST - (back + 1) * DAY).date()], "<M8[D]"))[0]
+    )
+    await bring("SP500", _path(3)[: (closed - LAST) // DAY - 1])
     await _trade(engine, "Holds", f"{BOUGHT},AAA,2,100")
     await _trade(engine, "Sold", f"{BOUGHT},AAA,2,100", f"{iso(now())},sell,AAA,2,100")
     await _measure(given, 0)
     seen = {name: await _kept(engine, name) for name in ("Holds", "Sold")}
     assert [time for time, *_ in seen["Sold"]] == [LAST]
 
-    for name, close in (("BTC", 120.0), ("SP500", 5_000.0), ("AAA", 90.0)):
+    for name, close, when in (
+        ("BTC", 120.0, LAST),
+        ("SP500", 5_000.0, closed),
+        ("AAA", 90.0, LAST),
+    ):
         await forget()
-        await bring(name, [close], LAST)
+        await bring(name, [close], when)
         assert await _revise(given, queued) == [LAST], name
         for portfolio, before in seen.items():
             after = await _kept(engine, portfolio)
