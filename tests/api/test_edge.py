@@ -15,7 +15,10 @@ from sqlalchemy import event
 from seawall.api import callers, health
 from seawall.api.app import build_app
 from seawall.core.settings import ApiSettings, CacheSettings, Settings
+from seawall.db import watch
 from seawall.db.cache import open_cache
+from seawall.db.database import Location
+from seawall.db.engine import create_engine
 
 Web = Any  # what the fixture is
 ADA = "ada@example.com"
@@ -185,6 +188,30 @@ async def test_however_many_ask_one_looks(web: Web, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(health, "monotonic", lambda: time.monotonic() + health.KEPT)
     await client.get("/readyz")
     assert len(asked) == 2 * alone
+
+
+async def test_a_full_pool_is_busy_and_not_away(
+    web: Web, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PATIENCE", 0.3)
+    monkeypatch.setattr(watch, "EVERY", 0.05)
+    engine = create_engine(location.url, connections=1)
+    web.app.state.desk = replace(web.desk, engine=engine)
+    client = web.client()
+    async with engine.connect():
+        # Whether it answers others nobody knows yet.
+        web.app.state.watch = watch.Watch(engine)
+        found = await client.get("/readyz")
+        assert (found.status_code, found.json()["checks"]["database"]) == (503, "unavailable")
+        monkeypatch.setattr(health, "KEPT", 0.0)
+        web.app.state.readiness = health.Readiness()
+        async with watch.watching(engine) as web.app.state.watch:
+            found = await client.get("/readyz")
+            assert (found.status_code, found.json()["status"]) == (200, "busy")
+            assert found.json()["checks"]["database"] == "busy"
+        assert 'seawall_readiness_total{status="busy"}' in (await client.get("/metrics")).text
+    assert (await client.get("/readyz")).json()["status"] == "ok"
+    await engine.dispose()
 
 
 async def test_counts_are_for_this_machine_or_who_has_the_token(web: Web, problem: Any) -> None:

@@ -11,14 +11,17 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from seawall.api import metrics
 from seawall.api.deps import TheDesk
+from seawall.api.metrics import READINESS
 from seawall.core.errors import NotFoundError, SeawallError
 from seawall.db import migrate
 from seawall.db.cache.client import Cache
+from seawall.db.pool import is_full
 from seawall.db.watch import PATIENCE, Watch
 from seawall.identity.desk import Desk
 from seawall.jobs.store import queue_lag
 
-UNAVAILABLE = "unavailable"
+BUSY, UNAVAILABLE = "busy", "unavailable"
+_CAN_SERVE = ("ok", BUSY)
 KEPT = 1.0
 """Seconds for which what was found is told again."""
 _PASSED_ON = ("forwarded", "x-forwarded-for")
@@ -33,10 +36,13 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(desk: TheDesk, request: Request, response: Response) -> dict[str, Any]:
-    """Say whether requests can be served now: 503 when not; and how the queue stands."""
+    """Say whether requests can be served now: 503 when not; and how the queue stands.
+
+    Where all connections are taken while the database answers, requests are served, if late.
+    """
     readiness: Readiness = request.app.state.readiness
     told = await readiness.find(desk, getattr(request.app.state, "watch", None))
-    response.status_code = 200 if told["status"] == "ok" else 503
+    response.status_code = 200 if told["status"] in _CAN_SERVE else 503
     # Load balancers need no more than that, and strangers are not to know how the queue stands.
     return dict(told) if _may_know(desk, request) else {"status": told["status"]}
 
@@ -55,21 +61,25 @@ class Readiness:
         is_over = self._looking is None or (self._looking.done() and monotonic() >= self._until)
         if self._looking is None or is_over or is_down != self._was_down:
             self._was_down = is_down
-            self._looking = asyncio.create_task(self._look(desk, is_down=is_down))
+            self._looking = asyncio.create_task(self._look(desk, watch, is_down=is_down))
         # Who goes away does not end it for the others.
         return await asyncio.shield(self._looking)
 
-    async def _look(self, desk: Desk, *, is_down: bool) -> dict[str, Any]:
+    async def _look(self, desk: Desk, watch: Watch | None, *, is_down: bool) -> dict[str, Any]:
+        began = monotonic()
         asked = asyncio.ensure_future(_database(desk))
         if not is_down:
             await asyncio.wait({asked}, timeout=PATIENCE)
         # Not waited for any longer: what hangs may be as slow to be cancelled.
         database, queue = asked.result() if asked.done() else (UNAVAILABLE, None)
+        if not asked.done() and is_full(desk.engine) and _answers(watch, began):
+            database = BUSY
         asked.cancel()
         checks = {"database": database, "cache": await _cache(desk.cache)}
         self._until = monotonic() + KEPT
         # Without the cache everything but logging in goes on, and without a worker reads do.
-        status = "ok" if database == "ok" else UNAVAILABLE
+        status = database if database in _CAN_SERVE else UNAVAILABLE
+        READINESS.labels(status).inc()
         return {"status": status, "checks": checks, "queue": queue}
 
 
@@ -82,6 +92,11 @@ async def _database(desk: TheDesk) -> tuple[str, dict[str, float | int] | None]:
     except SeawallError:
         return UNAVAILABLE, None
     return "ok", {"waiting": lag.jobs, "oldest_seconds": round(lag.oldest_seconds, 1)}
+
+
+def _answers(watch: Watch | None, began: float) -> bool:
+    # It asks on a connection of its own, and more than once in the time that was waited.
+    return watch is not None and not watch.is_down and watch.has_answered_since(began)
 
 
 async def _cache(cache: Cache) -> str:

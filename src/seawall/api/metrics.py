@@ -29,6 +29,12 @@ SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+READINESS = Counter(
+    "seawall_readiness",
+    "Looks at whether requests can be served, by what was found: ok, busy or unavailable.",
+    ("status",),
+    registry=REGISTRY,
+)
 STREAMS = Gauge(
     "seawall_streams",
     "Streams that are open.",

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util.concurrency import await_only
 from sqlalchemy.util.queue import Empty, Full, QueueCommon
@@ -98,3 +99,9 @@ class FairPool(AsyncAdaptedQueuePool):
     """SQLAlchemy's pool, with a line before it."""
 
     _queue_class = _Line
+
+
+def is_full(engine: AsyncEngine) -> bool:
+    """Tell whether all connections of an engine are taken, so that who comes next waits."""
+    pool = engine.pool
+    return isinstance(pool, FairPool) and pool.checkedout() >= pool.size()

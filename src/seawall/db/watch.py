@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,7 +23,12 @@ class Watch:
         self._engine = engine
         self._connection: asyncpg.Connection | None = None
         self._told: dict[object, Callable[[], object]] = {}
+        self._answered_at: float | None = None
         self.is_down = False
+
+    def has_answered_since(self, moment: float) -> bool:
+        """Tell whether the database answered after an instant of the monotonic clock."""
+        return self._answered_at is not None and self._answered_at >= moment
 
     def when_down(self, tell: Callable[[], object]) -> Callable[[], None]:
         """Have something called when the database goes away; return what stops that."""
@@ -50,6 +56,7 @@ class Watch:
             asked.cancel()
         error = await _outcome(asked)
         if error is None:
+            self._answered_at = monotonic()
             await self.is_up()
         else:
             self._drop()
