@@ -1,4 +1,4 @@
-"""One user has a share of the connections: what is slow of theirs keeps nobody else waiting."""
+"""A user, and an address, has a share of the connections: nobody else waits for what is slow."""
 
 import asyncio
 import time
@@ -8,18 +8,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from httpx import ASGITransport, AsyncClient
 from sqlalchemy import text
 
 from seawall.api import shares
 from seawall.api.app import build_app
 from seawall.api.deps import Manager, Reader
 from seawall.api.operations import Operation, Tree
-from seawall.api.shares import OF_ONE, WAITING, Shares
+from seawall.api.shares import LOOKUPS, OF_ONE, WAITING, Shares
 from seawall.core.errors import UnavailableError
-from seawall.db.database import Location
+from seawall.db.database import Location, open_admin
 from seawall.db.engine import CONNECTIONS, create_engine
 from seawall.db.session import transaction
 from seawall.identity.errors import TooManyRequestsError
+from seawall.identity.tokens import KEY_PREFIX
 
 Web = Any  # what the fixture is
 USER = UUID(int=1)
@@ -75,6 +77,38 @@ async def test_twenty_slow_requests_of_one_leave_another_s_quick(
     assert (await ada.get("/api/v1/portfolios")).status_code == 200
     assert slow.app.state.shares._held == {}
     assert slow.app.state.shares._waiting == {}
+
+
+async def test_a_flood_of_wrong_keys_leaves_others_their_connections(
+    slow: Web, location: Location, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "SECONDS", 0.5)
+    slow.app.state.lookups = Shares(LOOKUPS, 10)
+    bob = await slow.known("bob@example.com")
+    flooding = AsyncClient(
+        transport=ASGITransport(slow.app, client=("203.0.113.7", 1)), base_url="https://test"
+    )
+    pool = slow.app.state.desk.engine.pool
+    key = {"Authorization": f"Bearer {KEY_PREFIX}{'x' * 40}"}
+    async with open_admin(location) as admin, admin.connect() as connection:
+        # Looking up takes as long as in a database that is overrun.
+        await connection.execute(text("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE"))
+        asked = [
+            asyncio.create_task(flooding.get("/api/v1/profile", headers=key))
+            for _ in range(CONNECTIONS + 10)
+        ]
+        refused = await next(iter(asyncio.as_completed(asked)))
+        problem(refused, 429, "too-many-requests")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.headers["ratelimit-limit"] == "300"
+        assert pool.checkedout() == LOOKUPS
+        assert (await bob.get("/api/v1/profile")).status_code == 200
+        await asyncio.sleep(0.6)
+        assert {each.result().status_code for each in asked if each.done()} == {429}
+    statuses = [each.status_code for each in await asyncio.gather(*asked)]
+    assert (statuses.count(401), statuses.count(429)) == (LOOKUPS, CONNECTIONS + 10 - LOOKUPS)
+    assert slow.app.state.lookups._held == {}
+    await flooding.aclose()
 
 
 async def test_an_export_has_a_share_too(slow: Web, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv6Address
@@ -13,6 +14,7 @@ from fastapi import Request
 from pydantic import SecretStr
 
 from seawall.api import access
+from seawall.api.shares import Shares
 from seawall.core.errors import ForbiddenError, UnavailableError
 from seawall.core.time import iso
 from seawall.db.cache.keys import SESSION
@@ -65,15 +67,18 @@ def _printable(text: str | None) -> str | None:
 
 
 async def identify(desk: Desk, request: Request) -> Caller:
-    """Say who asks.
+    """Say who asks; of what has to be looked up in the database an address has a share at once.
 
     Raises:
         NotAuthenticatedError: nobody does who is known.
+        TooManyRequestsError: very much is being looked up for this address.
         ForbiddenError: a browser's request is not one of its own pages.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme:
-        found = await _by_header(desk, token.strip()) if scheme.lower() == "bearer" else None
+        found = (
+            await _by_header(desk, request, token.strip()) if scheme.lower() == "bearer" else None
+        )
     else:
         found = await _by_cookie(desk, request)
     if found is None:
@@ -84,28 +89,39 @@ async def identify(desk: Desk, request: Request) -> Caller:
     return found
 
 
-async def _by_header(desk: Desk, token: str) -> Caller | None:
+async def _by_header(desk: Desk, request: Request, token: str) -> Caller | None:
     if token.startswith(KEY_PREFIX):
-        key = await api_keys.find(desk, SecretStr(token))
-        if key is None:
-            return None
-        if key.last_used_at is None or desk.clock() - key.last_used_at > NOTED_EVERY:
-            await api_keys.note_use(desk, key)
-        return Caller(key.user_id, "key", key.scopes, None, await _tier(desk, key.user_id), key.id)
+        async with _looking_up(request):
+            return await _by_key(desk, SecretStr(token))
     read = access.read(desk.secret, token)
     if read is None:
         return None
-    live = await _find_session(desk, read.session_token)
+    live = await _find_session(desk, request, read.session_token)
     if live is None or live.user_id != read.user_id:
         return None
     return Caller(live.user_id, "token", _ALL, live.id, live.tier)
+
+
+def _looking_up(request: Request) -> AbstractAsyncContextManager[None]:
+    # Who brings what nobody knows is counted when that is found out, and has had a connection.
+    lookups: Shares = request.app.state.lookups
+    return lookups.held(address_of(request))
+
+
+async def _by_key(desk: Desk, token: SecretStr) -> Caller | None:
+    key = await api_keys.find(desk, token)
+    if key is None:
+        return None
+    if key.last_used_at is None or desk.clock() - key.last_used_at > NOTED_EVERY:
+        await api_keys.note_use(desk, key)
+    return Caller(key.user_id, "key", key.scopes, None, await _tier(desk, key.user_id), key.id)
 
 
 async def _by_cookie(desk: Desk, request: Request) -> Caller | None:
     token = request.cookies.get(SESSION_COOKIE)
     if not token:
         return None
-    live = await _find_session(desk, SecretStr(token))
+    live = await _find_session(desk, request, SecretStr(token))
     if live is None:
         return None
     if desk.clock() - live.last_accessed_at > NOTED_EVERY:
@@ -128,14 +144,15 @@ def csrf_token(desk: Desk, session_token: str) -> str:
     return hmac.digest(key, session_token.encode(errors="replace"), hashlib.sha256).hex()
 
 
-async def _find_session(desk: Desk, token: SecretStr) -> CachedSession | None:
+async def _find_session(desk: Desk, request: Request, token: SecretStr) -> CachedSession | None:
     async def load() -> CachedSession | None:
-        found = await sessions.find(desk, token)
-        if found is None:
-            return None
-        # The driver's own kind of UUID cannot be written as JSON.
-        ids = (UUID(bytes=found.id.bytes), UUID(bytes=found.user_id.bytes))
-        tier = await _tier(desk, found.user_id)
+        async with _looking_up(request):
+            found = await sessions.find(desk, token)
+            if found is None:
+                return None
+            # The driver's own kind of UUID cannot be written as JSON.
+            ids = (UUID(bytes=found.id.bytes), UUID(bytes=found.user_id.bytes))
+            tier = await _tier(desk, found.user_id)
         return CachedSession(*ids, found.expires_at, found.last_accessed_at, tier)
 
     return await desk.cache.fetch(SESSION(token_hash=hash_token(token)), load)
