@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Request, Response
 
 from seawall.api.bodies import Told
+from seawall.api.callers import Caller
 from seawall.api.deps import Bound, Quick
 from seawall.core.errors import ConflictError, SeawallError
-from seawall.db.quick import restart
+from seawall.db.quick import reading, restart, writing
+from seawall.identity.desk import Desk
 from seawall.identity.store import idempotency
 from seawall.identity.store.idempotency import Answered
 
@@ -56,6 +58,30 @@ async def once(
     return _respond(asked, content, status)
 
 
+async def once_elsewhere(
+    desk: Desk, caller: Caller, asked: Asked, work: Callable[[], Awaitable[Told]], status: int = 200
+) -> Response:
+    """Ask another's server, for which no transaction waits, or answer as it was answered before.
+
+    The other has to know the request by its key too: it may be asked again after a crash, and by
+    each of several at once. Of their answers the one that is kept first is everybody's.
+
+    Raises:
+        ConflictError: another request had the same key.
+    """
+    if asked.key is None:
+        return _respond(asked, _written(await work()), status)
+    digest, user = await _digest(asked.request), caller.user_id
+    async with reading(desk.engine, user) as connection:
+        before = await idempotency.find(connection, user, asked.key)
+        if before is not None:
+            return _again(Quick(caller, connection, desk), asked, before, digest)
+    content = _written(await work())
+    async with writing(desk.engine, user) as connection:
+        quick = Quick(caller, connection, desk)
+        return await _keep_first(quick, asked, content, _Work(work, status, digest))
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What is to happen once, the status of its answer, and what asked for it, as a hash."""
@@ -81,6 +107,13 @@ async def _noted_last(quick: Quick, asked: Asked, work: _Work) -> Response:
         if before is None:
             raise
         return _again(quick, asked, before, work.digest)
+    return await _keep_first(quick, asked, content, work)
+
+
+async def _keep_first(quick: Quick, asked: Asked, content: bytes, work: _Work) -> Response:
+    """Keep the answer, or undo what was done and give the one that another has kept."""
+    assert asked.key is not None  # noqa: S101 - `once` has seen to it
+    connection, user = quick.connection, quick.caller.user_id
     kept = Answered(work.digest, work.status, _to_keep(quick, asked, content))
     if await idempotency.keep(connection, user, asked.key, kept):
         return _respond(asked, content, work.status)

@@ -211,6 +211,44 @@ async def test_what_stripe_tells_is_what_a_user_has(
         assert int(await session.scalar(entries) or 0) > 0
 
 
+async def test_the_same_request_has_the_same_answer_whatever_is_paid_meanwhile(
+    paid: Paid, api: StripeServer, problem: Any
+) -> None:
+    client = await paid.known(ADA)
+    user = UUID((await client.get(f"{V1}/profile")).json()["id"])
+    plan = {"tier": "pro", "interval": "monthly"}
+
+    async def ask(page: str, key: str, **body: Any) -> Any:
+        path = f"{V1}/billing/{page}"
+        return await client.post(path, json=body, headers={"Idempotency-Key": key})
+
+    # At once Stripe may be asked by both, and both are told the same.
+    first, twin = await asyncio.gather(*(ask("checkout", "first", **plan) for _ in range(2)))
+    assert (first.status_code, twin.json()) == (200, first.json())
+    assert await paid.hear(paid.event("evt_1", "created", user, now())) == "applied"
+    opened = await ask("portal", "second")
+    moved = {"id": "sub_2", "customer": "cus_2"}
+    ended = paid.event("evt_2", "deleted", user, now(), status="canceled")
+    assert await paid.hear(ended) == "applied"
+    later = paid.event("evt_3", "created", user, now() + timedelta(seconds=1), **moved)
+    assert await paid.hear(later) == "applied"
+    before = len(api.asked)
+    for page, key, body, told in (
+        ("checkout", "first", plan, first),
+        ("portal", "second", {}, opened),
+    ):
+        again = await ask(page, key, **body)
+        assert (again.status_code, again.json()) == (200, told.json())
+        assert again.headers["idempotency-replayed"] == "true"
+    problem(await ask("portal", "first"), 409, "conflict")
+    problem(await ask("checkout", "first", **plan, return_to="/other"), 409, "conflict")
+    problem(await ask("checkout", "third", **plan), 409, "conflict")
+    assert len(api.asked) == before
+    async with transaction(paid.desk.engine, user) as session:
+        kept = await session.scalars(text("SELECT response::text FROM idempotency_keys"))
+        assert not [each for each in kept if "pay.test" in each]
+
+
 async def test_two_that_run_are_one_and_who_does_not_pay_loses_the_tier(
     paid: Paid, worker: AsyncEngine
 ) -> None:

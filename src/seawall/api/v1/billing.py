@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Header, Request
+from fastapi import Header, Request, Response
 from pydantic import Field
 
 from seawall.api.bodies import Body, Time, Told
 from seawall.api.deps import IdempotencyKey, Reader, TheDesk, ThePerson
+from seawall.api.once import Asked, once_elsewhere
 from seawall.api.operations import routes
 from seawall.core.errors import NotFoundError
 from seawall.identity import tiers
@@ -135,22 +136,41 @@ class HostedPage(Told):
     url: str
 
 
-@router.post("/billing/checkout", operation_id="beginCheckout", tags=["billing"])
+@router.post(
+    "/billing/checkout",
+    operation_id="beginCheckout",
+    response_model=HostedPage,
+    tags=["billing"],
+)
 async def begin_checkout(
-    desk: TheDesk, caller: ThePerson, body: TierPlan, key: IdempotencyKey = None
-) -> HostedPage:
+    desk: TheDesk, caller: ThePerson, request: Request, body: TierPlan, key: IdempotencyKey = None
+) -> Response:
     """Give the page on which to pay for a tier."""
-    user = await find_person(desk, caller.user_id)
-    plan = (body.tier, body.interval)
-    return HostedPage(url=await pages.begin_checkout(desk, user, plan, body.return_to, key))
+
+    async def work() -> HostedPage:
+        user = await find_person(desk, caller.user_id)
+        plan = (body.tier, body.interval)
+        return HostedPage(url=await pages.begin_checkout(desk, user, plan, body.return_to, key))
+
+    return await once_elsewhere(desk, caller, Asked(request, key, secret=True), work)
 
 
-@router.post("/billing/portal", operation_id="openBillingPortal", tags=["billing"])
+@router.post(
+    "/billing/portal",
+    operation_id="openBillingPortal",
+    response_model=HostedPage,
+    tags=["billing"],
+)
 async def open_portal(
-    desk: TheDesk, caller: ThePerson, body: ReturnPath, key: IdempotencyKey = None
-) -> HostedPage:
+    desk: TheDesk, caller: ThePerson, request: Request, body: ReturnPath, key: IdempotencyKey = None
+) -> Response:
     """Give the page on which to change, cancel or see what is paid for."""
-    return HostedPage(url=await pages.open_portal(desk, caller.user_id, body.return_to, key))
+
+    async def work() -> HostedPage:
+        address = await pages.open_portal(desk, caller.user_id, body.return_to, key)
+        return HostedPage(url=address)
+
+    return await once_elsewhere(desk, caller, Asked(request, key, secret=True), work)
 
 
 @router.post("/billing/webhook", status_code=200, include_in_schema=False)
