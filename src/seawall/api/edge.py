@@ -28,6 +28,9 @@ _HEADERS = (
 )
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _RATE_LIMIT = (b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset")
+SWITCHED = 101
+"""The status of a WebSocket that was let in."""
+_BEGINNINGS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -38,8 +41,8 @@ class Edge:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless it is too large."""
-        if scope["type"] != "http":
+        """Pass a request or a WebSocket on with an id, unless it is too large."""
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -51,17 +54,26 @@ class Edge:
 
         async def send_on(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = _with_ours(scope, message["headers"], request_id)
+            if message["type"] in _BEGINNINGS:
+                status = message.get("status", SWITCHED)
+                message["headers"] = _with_ours(scope, message.get("headers", ()), request_id)
             await send(message)
 
         length = headers.get(b"content-length", b"0")
-        if not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
+        if scope["type"] == "websocket":
+            await self._listen(scope, receive, send_on)
+        elif not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
             await answer(request_id, _too_large())(scope, receive, send_on)
         else:
             await self._pass(scope, _Limited(receive), send_on)
         _note(scope, status, perf_counter() - start)
+
+    async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            _log.exception("%s: a bug", scope["request_id"])
+            raise
 
     async def _pass(self, scope: Scope, limited: "_Limited", send: Send) -> None:
         begun = False
@@ -104,7 +116,7 @@ def _too_large() -> TooLargeError:
 def _with_ours(scope: Scope, headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
     given = {name.lower() for name, _ in headers}
     ours = [*_HEADERS, (b"x-request-id", request_id.encode()), *announced(scope)]
-    if scope["scheme"] == "https":
+    if scope["scheme"] in {"https", "wss"}:
         ours.append(_HSTS)
     ours.append(_NO_STORE)
     for name, value in zip(_RATE_LIMIT, scope.get("rate_limit", ()), strict=False):
@@ -117,7 +129,7 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     route = scope.get("route")
     operation = getattr(route, "operation_id", None) or getattr(route, "name", "unknown")
     REQUESTS.labels(operation, status).inc()
-    if not scope.get("is_stream"):
+    if not scope.get("is_stream") and status != SWITCHED:
         SECONDS.labels(operation).observe(seconds)
     if _log.isEnabledFor(logging.INFO):
         line = {

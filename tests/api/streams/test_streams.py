@@ -9,13 +9,14 @@ from uuid import uuid4
 import orjson
 import pytest
 from httpx import AsyncClient
-from sqlalchemy import text
+from sqlalchemy import event, text
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from seawall.api import callers
 from seawall.api.metrics import STREAMS
 from seawall.api.streams import ws
+from seawall.core.asking import REQUEST_ID
 from seawall.db.session import transaction
 
 V1 = "/api/v1/streams"
@@ -158,7 +159,9 @@ async def test_another_s_portfolio_is_as_good_as_none(listener: Make) -> None:
     answers = []
     for id_ in (ada.portfolio, str(uuid4())):
         await socket.send(bob.ask("subscribe", topics=[f"risk:{id_}"]))
-        answers.append(await bob.told(socket))
+        told = await bob.told(socket)
+        assert told.pop("instance")
+        answers.append(told)
         async with AsyncClient() as client:
             given = {"topics": f"portfolio:{id_}"}
             url = f"http://{bob.address}{V1}/events"
@@ -265,6 +268,46 @@ async def test_a_program_may_say_who_it_is_first(listener: Make) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(url, additional_headers={"Authorization": "Bearer a.b.c"})
     assert refused.value.response.status_code == 401
+
+
+async def test_what_a_socket_does_is_logged_by_its_id_and_what_is_for_all_by_none(
+    listener: Make, publisher: Any, web: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = await listener()
+    asked: set[str | None] = set()
+    engine = web.desk.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *_: asked.add(REQUEST_ID.get()))
+    caplog.set_level("INFO", "seawall.access")
+    url, ours = f"ws://{ada.address}{V1}/ws", {"X-Request-ID": "mine-12345"}
+    # A connection that is opened for the socket is what listens for all afterwards.
+    await web.desk.engine.dispose()
+    async with connect(url, additional_headers=ada.headers | ours) as socket:
+        assert socket.response is not None
+        assert socket.response.headers["x-request-id"] == "mine-12345"
+        await socket.send(ada.ask("subscribe", topics=[f"risk:{ada.portfolio}"]))
+        await ada.told(socket, "subscribed")
+        assert {"mine-12345", "mine-12345.1"} <= asked
+        await socket.send(ada.ask("subscribe", topics=["prices:NOTHING"]))
+        assert (await ada.told(socket, "problem"))["instance"] == "mine-12345.2"
+        asked.clear()
+        REQUEST_ID.set("who brings news")
+        await publisher.report(ada, 7)
+        await ada.told(socket, "events")
+        assert asked == {"who brings news", None}
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url, additional_headers=ours | {"Authorization": "Bearer a.b.c"})
+    told = refused.value.response
+    assert orjson.loads(told.body)["instance"] == told.headers["x-request-id"] == "mine-12345"
+    async with asyncio.timeout(10):
+        while len(caplog.messages) < 2:  # noqa: ASYNC110 - the server writes it when it is over
+            await asyncio.sleep(0.01)
+    lines = [orjson.loads(each) for each in caplog.messages]
+    assert {each["request_id"] for each in lines} == {"mine-12345"}
+    assert {each["operation"] for each in lines} == {"stream_socket"}
+    assert {(each["status"], each["user"]) for each in lines} == {
+        (101, str(ada.user_id)),
+        (401, None),
+    }
 
 
 async def test_who_is_not_known_is_counted_by_address(

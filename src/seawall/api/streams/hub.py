@@ -7,9 +7,11 @@ from the rows. So a connection that is lost delays news and loses none.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Coroutine
 from contextlib import suppress
+from contextvars import Context
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -81,7 +83,7 @@ class Hub:
         self._readers.setdefault(holder.user_id, own).add(reader)
         self._addresses[address] += 1
         if self._listening is None:
-            self._listening = asyncio.create_task(self._run())
+            self._listening = _of_nobody(self._run())
         try:
             # From here on whatever ends the session is heard of.
             await self._is_heard.wait()
@@ -159,10 +161,10 @@ class Hub:
         if not feed.readers and not feed.joining and self._users.get(feed.user_id) is feed:
             del self._users[feed.user_id]
 
-    def _do(self, what: "Iterable[asyncio.Task[None]]") -> None:
-        for task in what:
-            self._work.add(task)
-            task.add_done_callback(self._work.discard)
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = _of_nobody(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
 
     def _hear(self, announced: str) -> None:
         try:
@@ -178,12 +180,12 @@ class Hub:
                     self._wake(self._users[user])
         elif what == "ended":
             self._suspects.update(user for user in users if user in self._readers)
-            self._do([asyncio.create_task(self._look_at_suspects())])
+            self._do(self._look_at_suspects())
 
     def _wake(self, feed: Feed) -> None:
         if feed not in self._stale and feed.readers:
             self._stale.add(feed)
-            self._do([asyncio.create_task(self._pump(feed))])
+            self._do(self._pump(feed))
 
     async def _pump(self, feed: Feed) -> None:
         async with self._gate:
@@ -265,7 +267,7 @@ class Hub:
         for feed in (self._prices, *self._users.values()):
             self._wake(feed)
         self._suspects.update(self._readers)
-        self._do([asyncio.create_task(self._look_at_suspects())])
+        self._do(self._look_at_suspects())
 
     async def _watch(self) -> None:
         """Look now and then at what nothing was announced of."""
@@ -284,10 +286,15 @@ class Hub:
             }
             if due - self._suspects:
                 self._suspects |= due
-                self._do([asyncio.create_task(self._look_at_suspects())])
+                self._do(self._look_at_suspects())
             for feed in (self._prices, *self._users.values()):
                 if feed.position is not None and now - feed.position.at >= LOOK_AGAIN:
                     self._wake(feed)
+
+
+def _of_nobody(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """Begin what is done for all, and is not logged as of the request that it began with."""
+    return asyncio.create_task(work, context=Context())
 
 
 def hub_of(app: FastAPI) -> Hub:

@@ -80,6 +80,7 @@ async def stream_socket(socket: WebSocket) -> None:
     desk = socket.app.state.desk
     try:
         holder = await admit(socket, desk)
+        socket.scope["user_id"] = str(holder.user_id)
         await serve(socket, hub_of(socket.app), holder)
     except WebSocketDisconnect:
         return

@@ -21,6 +21,7 @@ from seawall.api.streams.line import line_of
 from seawall.api.streams.messages import Message, say
 from seawall.api.streams.reader import End, Holder, Reader
 from seawall.api.streams.topics import parse_topics
+from seawall.core.asking import REQUEST_ID
 from seawall.core.errors import InvalidError, SeawallError, UnavailableError
 from seawall.identity.desk import Desk
 from seawall.identity.errors import NotAuthenticatedError, TooManyRequestsError
@@ -142,6 +143,7 @@ def _read(text: str) -> dict[str, Any]:
 async def _obey(socket: WebSocket, hub: Hub, reader: Reader) -> None:
     """Do what the reader asks, until it has left."""
     lately: deque[float] = deque(maxlen=MOST_MESSAGES)
+    connection, number = REQUEST_ID.get(), 0
     with suppress(WebSocketDisconnect):
         while reader.end is None:
             told = _read(await _receive(socket))
@@ -150,6 +152,9 @@ async def _obey(socket: WebSocket, hub: Hub, reader: Reader) -> None:
                 reader.finish(End.POLICY)
                 break
             lately.append(now)
+            number += 1
+            # What is logged of its work is of this message: this task has a context of its own.
+            REQUEST_ID.set(f"{connection}.{number}")
             try:
                 await _do(hub, reader, told)
             except SeawallError as error:
@@ -199,4 +204,4 @@ def refusal(error: SeawallError, to: object = None) -> Message:
     if error.hint:
         about["hint"] = error.hint
     slug, detail = slug_of(error)
-    return say("problem", **about, problem=slug, detail=detail)
+    return say("problem", **about, problem=slug, detail=detail, instance=REQUEST_ID.get())
