@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
@@ -23,6 +23,7 @@ from seawall.portfolios.tables import PortfolioSnapshot
 from seawall.portfolios.transactions import import_transactions
 from seawall.portfolios.valuation import begin, measure_performance, value_portfolio
 from seawall.risk import store
+from seawall.risk.news import store as news
 from seawall.risk.report import recompute, report
 from seawall.risk.schemas import FIGURES, RiskQuestion, RiskReport
 from seawall.risk.tables import PortfolioRiskMetrics
@@ -229,6 +230,32 @@ async def test_reports_of_a_portfolio_the_newest_first(filled: AsyncSession) -> 
         early.id,
     ]
     assert [each.id for each in await store.list_reports(filled, portfolio.id, 1)] == [late.id]
+
+
+_AGAIN = text("""
+    INSERT INTO portfolio_risk_metrics (time, portfolio_id, known_at, window_days, confidence,
+        benchmark, observations, total_value_usd, parameters, details, volatility)
+    SELECT time, portfolio_id, known_at, window_days, confidence,
+        benchmark, observations, total_value_usd, parameters, details, volatility
+    FROM portfolio_risk_metrics, generate_series(1, 9)
+""")
+
+
+async def test_of_reports_of_one_instant_everybody_names_the_same_first(
+    filled: AsyncSession,
+) -> None:
+    portfolio = await get_portfolio(filled, "Mine")
+    await _report(filled)
+    await filled.execute(_AGAIN)
+    listed = await store.list_reports(filled, portfolio.id, 20)
+    ids = [each.id for each in listed if each.id is not None]
+    assert ids == sorted(ids, reverse=True)
+    assert len(ids) == 10
+    (latest,) = await store.latest_reports(filled, 9, None)
+    found = await store.find_latest(filled, portfolio.id, AS_OF, QUESTION)
+    (told,) = await news.list_reports(filled, [portfolio.id], None, 9)
+    assert found is not None
+    assert {latest.id, found.id, told.id} == {ids[0]}
 
 
 async def test_all_of_one_asset_has_a_beta_of_one_against_it(session: AsyncSession) -> None:

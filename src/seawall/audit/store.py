@@ -204,7 +204,8 @@ async def list_broken_triggers(connection: AsyncConnection) -> Sequence[tuple[st
 async def list_entries(connection: AsyncConnection, question: Question) -> list[Entry]:
     """Return the latest entries, newest first."""
     # Found by narrow rows: the data of all that are sorted would be read for nothing.
-    latest = select(AuditLog.id).order_by(AuditLog.time.desc()).limit(question.limit)
+    newest_first = AuditLog.time.desc(), AuditLog.sequence.desc(), AuditLog.id
+    latest = select(AuditLog.id).order_by(*newest_first).limit(question.limit)
     if question.table is not None:
         latest = latest.where(AuditLog.table_name == question.table)
     if question.record is not None:
@@ -223,7 +224,7 @@ async def list_entries(connection: AsyncConnection, question: Question) -> list[
         AuditLog.actor_id,
         AuditLog.actor_role,
     ).where(AuditLog.id.in_(latest))
-    rows = await connection.execute(query.order_by(AuditLog.time.desc()))
+    rows = await connection.execute(query.order_by(*newest_first))
     return [
         Entry(
             time=row.time,

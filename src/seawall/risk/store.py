@@ -159,21 +159,11 @@ async def find_latest(
                 PortfolioRiskMetrics.benchmark == question.benchmark,
                 PortfolioRiskMetrics.parameters == _parameters(question),
             )
-            .order_by(PortfolioRiskMetrics.known_at.desc())
+            .order_by(PortfolioRiskMetrics.known_at.desc(), PortfolioRiskMetrics.id.desc())
             .limit(1)
         )
     ).one_or_none()
     return None if row is None else _report(row)
-
-
-async def list_reports(session: AsyncSession, portfolio_id: UUID, limit: int) -> list[RiskReport]:
-    """Return a portfolio's kept reports, the newest instant first."""
-    rows = await session.execute(
-        _REPORTS.where(PortfolioRiskMetrics.portfolio_id == portfolio_id)
-        .order_by(PortfolioRiskMetrics.time.desc(), PortfolioRiskMetrics.known_at.desc())
-        .limit(limit)
-    )
-    return [_report(row) for row in rows]
 
 
 REPORTS_BY: dict[str, tuple[Any, ...]] = {
@@ -181,6 +171,15 @@ REPORTS_BY: dict[str, tuple[Any, ...]] = {
     "known_at": (PortfolioRiskMetrics.known_at, PortfolioRiskMetrics.time, PortfolioRiskMetrics.id),
 }
 """What kept reports are sorted by."""
+
+
+async def list_reports(session: AsyncSession, portfolio_id: UUID, limit: int) -> list[RiskReport]:
+    """Return a portfolio's kept reports, the newest instant first."""
+    newest_first = (each.desc() for each in REPORTS_BY["as_of"])
+    query = _REPORTS.where(PortfolioRiskMetrics.portfolio_id == portfolio_id)
+    return [
+        _report(row) for row in await session.execute(query.order_by(*newest_first).limit(limit))
+    ]
 
 
 async def page_reports(session: AsyncSession, wanted: Kept, span: Span) -> list[RiskReport]:
@@ -283,7 +282,7 @@ async def find_newest_stress_test(
             StressTest.scenario_name == result.scenario,
             StressTest.risk_metrics["question"] == cast(dict(result.question), JSONB),
         )
-        .order_by(StressTest.test_date.desc(), StressTest.created_at.desc())
+        .order_by(StressTest.test_date.desc(), StressTest.created_at.desc(), StressTest.id.desc())
         .limit(1)
     )
     row = await session.scalar(
@@ -300,7 +299,10 @@ async def list_stress_tests(
         select(StressTest)
         .where(StressTest.portfolio_id == portfolio_id)
         .order_by(
-            StressTest.test_date.desc(), StressTest.created_at.desc(), StressTest.scenario_name
+            StressTest.test_date.desc(),
+            StressTest.created_at.desc(),
+            StressTest.scenario_name,
+            StressTest.id.desc(),
         )
         .limit(limit)
     )

@@ -20,7 +20,7 @@ _NEWEST = """
     SELECT newest.* FROM unnest(CAST(:portfolios AS uuid[])) AS wanted (id)
     CROSS JOIN LATERAL (
         SELECT * FROM portfolio_risk_metrics
-        WHERE portfolio_id = wanted.id ORDER BY time DESC, known_at DESC, id LIMIT 1
+        WHERE portfolio_id = wanted.id ORDER BY time DESC, known_at DESC, id DESC LIMIT 1
     ) AS newest
 """
 _CHANGED = f"""
