@@ -18,7 +18,10 @@ Faults = Callable[..., Awaitable[set[str]]]
 # ruff: noqa: S608 - the queries are put together from constants alone
 
 # Everything in the schema but the extension's own things, as text without object ids.
-_OWN = "NOT EXISTS (SELECT FROM pg_depend WHERE objid = it.oid AND deptype = 'e')"
+# With the catalogue's number the index is used: else all of it is read again for each thing.
+_OWN = """NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = it.tableoid AND objid = it.oid AND deptype = 'e'
+)"""
 _PUBLIC = "'public'::regnamespace"
 _CATALOGUE = {
     "tables": f"""
