@@ -48,9 +48,15 @@ def _config() -> Config:
 
 
 @cache
+def _scripts() -> ScriptDirectory:
+    # Every file of it is loaded when it is first asked for a revision.
+    return ScriptDirectory.from_config(_config())
+
+
+@cache
 def head() -> str:
     """Return the revision that this release needs."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
+    found = _scripts().get_current_head()
     assert found is not None  # noqa: S101 - the project ships its migrations
     return found
 
@@ -120,7 +126,7 @@ async def upgrade(
 
 def _upgrade(connection: Connection) -> Version:
     found = Version(_current(connection), head())
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    known = {script.revision for script in _scripts().walk_revisions()}
     if found.current is not None and found.current not in known:
         raise ConflictError(
             f"The database is at version {found.current}, which this Seawall does not know:"
@@ -167,8 +173,8 @@ async def downgrade(admin: AsyncEngine, revision: str, *, lose_data: bool = Fals
 
 
 def _require_earlier(found: Version, revision: str) -> None:
-    scripts = ScriptDirectory.from_config(_config())
-    before = [script.revision for script in scripts.walk_revisions("base", found.current or "base")]
+    passed = _scripts().walk_revisions("base", found.current or "base")
+    before = [script.revision for script in passed]
     if revision != "base" and revision not in before:
         raise NotFoundError(
             f"There is no version {revision} before {found.current or 'none'}.",
