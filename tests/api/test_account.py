@@ -8,9 +8,11 @@ from uuid import uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import text
 
-from seawall.api.v1.account import ProfileChange
+from seawall.api.v1.account import AvatarUrl, ProfileChange
+from seawall.identity.schemas import AVATAR_URL
 
 Web = Any  # what the fixture is
 ADA, BOB = "ada@example.com", "bob@example.com"
@@ -110,6 +112,30 @@ async def test_what_was_changed_meanwhile_is_not_changed(
     done = await client.patch(V1 + path, json=second, headers=fresh)
     assert done.json() == found.json() | first | second
     assert (await client.get(V1 + path)).json() == done.json()
+
+
+async def test_the_database_lets_in_the_avatars_that_the_api_does(web: Web) -> None:
+    host = f"https://{'a' * 63}.example.com"
+    sound = ["https://example.com", "https://a-b.example.com/a.png?x=[1]&y=%20#z", f"{host}/(a)"]
+    wrong = ["http://example.com", "https://example", "https://a_b.example.com", "https://1.2.3.4"]
+    wrong += ["https://ada@example.com", "https://example.com:8443/", "https://example.com/a b"]
+    wrong += ["https://example.com/a\n", "https://example.com\n", "https://Example.com", "", "/a"]
+    wrong += [
+        f"https://a{host[8:]}",
+        "https://example.com/é",
+        "https://exämple.com",
+        "https://-a.com",
+    ]
+    let_in = TypeAdapter(AvatarUrl)
+    async with web.desk.engine.connect() as connection:
+        for url in sound + wrong:
+            asked = {"url": url, "pattern": AVATAR_URL}
+            is_held = await connection.scalar(text("SELECT :url ~ :pattern"), asked)
+            try:
+                is_let_in = let_in.validate_python(url) == url
+            except ValidationError:
+                is_let_in = False
+            assert (is_held, is_let_in) == (url in sound, url in sound), url
 
 
 @pytest.mark.parametrize(

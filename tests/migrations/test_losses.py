@@ -98,6 +98,26 @@ async def test_what_is_voided_counts_no_more_whatever_the_version(
         assert list(await session.scalars(text("SELECT quantity FROM transactions"))) == [2]
 
 
+async def test_an_avatar_that_the_api_would_not_let_in_is_cleared(
+    admin: AsyncEngine, engine: AsyncEngine
+) -> None:
+    await migrate.downgrade(admin, "0033")
+    set_to = text("""
+        INSERT INTO profiles (avatar_url, bio) VALUES (:url, 'Hello')
+        ON CONFLICT (user_id) DO UPDATE SET avatar_url = :url
+    """)
+    held = text("SELECT avatar_url, bio FROM profiles")
+    sound = "https://example.com/a.png?size=[1]&x=%20"
+    for url, left in (("http://example.com/a.png", None), (sound, sound)):
+        async with transaction(engine, OWNER_ID) as session:
+            await ensure_owner(session)
+            await session.execute(set_to, {"url": url})
+        await migrate.upgrade(admin)
+        async with transaction(engine, OWNER_ID) as session:
+            assert [tuple(row) for row in await session.execute(held)] == [(left, "Hello")]
+        await migrate.downgrade(admin, "0033")
+
+
 async def test_an_event_of_a_limit_that_goes_is_kept_as_one_of_none(
     admin: AsyncEngine, engine: AsyncEngine
 ) -> None:

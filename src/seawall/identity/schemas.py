@@ -10,6 +10,12 @@ from pydantic import SecretStr
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
 EMAIL_LENGTH = 255
+# Of a host with a name, which browsers do not read otherwise: no user, port, `\` or blank.
+AVATAR_URL = (
+    r"^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])"
+    r"([/?#][A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]*)?$"
+)
+AVATAR_URL_LENGTH = 500
 
 
 def is_email(text: str) -> bool:

@@ -33,6 +33,7 @@ from seawall.db.base import (
     sealed,
     unaudited,
 )
+from seawall.identity.schemas import AVATAR_URL, AVATAR_URL_LENGTH
 
 _EMAIL = r"email ~ '^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$'"
 _TIER = "tier IN ('free', 'plus', 'pro', 'power-trader')"
@@ -127,7 +128,8 @@ class Profile(Base):
     __table_args__ = (
         CheckConstraint("length(display_name) BETWEEN 1 AND 255", name="display_name"),
         CheckConstraint(
-            "length(avatar_url) <= 500 AND avatar_url ~ '^(https?://|/[^/])'", name="avatar_url"
+            f"length(avatar_url) <= {AVATAR_URL_LENGTH} AND avatar_url ~ '{AVATAR_URL}'",
+            name="avatar_url",
         ),
         CheckConstraint("jsonb_typeof(preferences) = 'object'", name="preferences"),
         {"info": TENANT | audited()},

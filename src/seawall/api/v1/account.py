@@ -32,7 +32,7 @@ from seawall.api.v1.proofs import MaybeCode
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.identity import api_keys, sessions
 from seawall.identity.accounts import prove_by_code, require_name
-from seawall.identity.schemas import Scope, UserStatus
+from seawall.identity.schemas import AVATAR_URL, AVATAR_URL_LENGTH, Scope, UserStatus
 from seawall.identity.store import preferences, users
 from seawall.identity.store import sessions as store
 from seawall.identity.tables import Profile, UserSettings
@@ -40,12 +40,7 @@ from seawall.identity.tables import Profile, UserSettings
 router = routes()
 AvatarUrl = Annotated[
     str,
-    # Of a host with a name, which browsers do not read otherwise: no user, port, `\` or blank.
-    StringConstraints(
-        max_length=500,
-        pattern=r"^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])"
-        r"([/?#][A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]*)?$",
-    ),
+    StringConstraints(max_length=AVATAR_URL_LENGTH, pattern=AVATAR_URL),
     Field(examples=["https://example.com/ada.png"]),
 ]
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
