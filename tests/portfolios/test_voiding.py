@@ -223,6 +223,58 @@ async def test_a_correction_stands_where_the_wrong_row_stood(shared: AsyncEngine
     assert (await _rows(shared, portfolio))[2].id == other
 
 
+_FROM_EXCHANGE = text("""
+    WITH exchange AS (
+        INSERT INTO exchanges (code) VALUES ('bitfinex')
+        ON CONFLICT (code) DO UPDATE SET code = excluded.code RETURNING id
+    ), connection AS (
+        INSERT INTO exchange_connections (exchange_id, name, api_key_encrypted, api_key_last_four)
+        SELECT id, 'mine', 'SWS', '1234' FROM exchange RETURNING id
+    )
+    INSERT INTO transactions (
+        portfolio_id, recorded_at, transaction_date, transaction_type, asset_id, quantity,
+        price_usd, fee_usd, exchange_connection_id, exchange_transaction_id,
+        price, price_currency_id, fee_quantity, fee_asset_id
+    )
+    SELECT :portfolio, now(), '2024-01-02', 'buy', asset_id, 1, 100, 1, connection.id, 'theirs',
+        0.01, asset_id, 0.5, asset_id
+    FROM transactions, connection WHERE portfolio_id = :portfolio AND transaction_type = 'buy'
+""")
+_PAID = (
+    TransactionRow.exchange_connection_id, TransactionRow.exchange_transaction_id,
+    TransactionRow.price, TransactionRow.price_currency_id,
+    TransactionRow.fee_quantity, TransactionRow.fee_asset_id,
+)  # fmt: skip
+
+
+async def test_a_correction_keeps_where_the_row_came_from_and_what_was_paid_for_the_same(
+    shared: AsyncEngine,
+) -> None:
+    portfolio = await _make(shared)
+    await _import(shared, portfolio, *BUYS)
+
+    async def paid(id_: UUID | None) -> tuple[object, ...]:
+        async with transaction(shared, OWNER_ID) as session:
+            found = await session.execute(select(*_PAID).where(TransactionRow.id == id_))
+            return tuple(found.one())
+
+    async with transaction(shared, OWNER_ID) as session:
+        await session.execute(_FROM_EXCHANGE, {"portfolio": portfolio.id})
+    told = next(each for each in await _rows(shared, portfolio) if each.quantity == 1)
+    connection, theirs, price, currency, fee, fee_asset = await paid(told.id)
+    assert theirs == "theirs"
+    await _correct(shared, portfolio, told, notes="mine")
+    for columns, left in (
+        ({"quantity": "1.5"}, (price, currency, fee, fee_asset)),
+        ({"price_usd": "99"}, (None, None, fee, fee_asset)),
+        ({"fee_usd": "2"}, (None, None, None, None)),
+    ):
+        (now,) = [each for each in await _rows(shared, portfolio) if each.notes == "mine"]
+        new = await _correct(shared, portfolio, now, **columns)
+        assert await paid(new) == (connection, None, *left)
+    assert (await paid(told.id))[1] == "theirs"
+
+
 async def test_importing_again_brings_back_only_what_it_should(shared: AsyncEngine) -> None:
     portfolio = await _make(shared)
     await _import(shared, portfolio, *BUYS)

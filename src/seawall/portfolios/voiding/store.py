@@ -17,15 +17,25 @@ UPDATE transactions SET voided_at = $3, void_kind = $4, void_reason = $5
 WHERE portfolio_id = $1 AND id = ANY ($2::uuid[]) AND voided_at IS NULL
 """
 
-# It stands where the replaced one stood among those of its time, and belongs to the same import.
+# It stands where the replaced one stood among those of its time, belongs to the same import and
+# came from the same exchange. That one's own id stays with what the exchange has told, which
+# `replaces_id` names. What was paid in another asset stays while its worth in USD does.
 _REPLACE = """
 INSERT INTO transactions (
     portfolio_id, recorded_at, imported_at, entry, replaces_id, id, transaction_date,
-    transaction_type, asset_id, quantity, price_usd, fee_usd, notes, external_id
+    transaction_type, asset_id, quantity, price_usd, fee_usd, notes, external_id,
+    exchange_connection_id, price, price_currency_id, fee_quantity, fee_asset_id
 )
 OVERRIDING SYSTEM VALUE
-SELECT portfolio_id, $2, imported_at, entry, id, $3, $4, $5, $6, $7, $8, $9, $10, $11
-FROM transactions WHERE id = $1
+SELECT portfolio_id, $2, imported_at, entry, id, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+    exchange_connection_id,
+    CASE WHEN costs_the_same THEN price END, CASE WHEN costs_the_same THEN price_currency_id END,
+    CASE WHEN fee_usd = $9 THEN fee_quantity END, CASE WHEN fee_usd = $9 THEN fee_asset_id END
+FROM transactions
+CROSS JOIN LATERAL (
+    SELECT asset_id = $6 AND price_usd IS NOT DISTINCT FROM $8 AS costs_the_same
+) AS compared
+WHERE id = $1
 """
 
 
