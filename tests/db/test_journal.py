@@ -1,6 +1,7 @@
 """Warnings and errors are kept in the database, without secrets, and without anybody waiting."""
 
 import logging
+import sys
 
 import orjson
 import pytest
@@ -87,7 +88,34 @@ async def test_what_is_left_at_the_end_goes_to_standard_error(
     assert entry["metadata"]["process"].startswith("server ")
 
 
-async def test_what_can_never_be_written_is_dropped(location: Location) -> None:
+async def test_what_is_refused_is_kept_in_another_form_and_takes_no_other_with_it(
+    engine: AsyncEngine,
+) -> None:
+    kept = Journal(engine, "server 1")
+    kept.handle(_record("before"))
+    kept.handle(logging.LogRecord("seawall.\0test", logging.ERROR, "", 1, "named oddly", (), None))
+    try:
+        exec(compile("1 / 0", "odd\udcff.py", "exec"))  # noqa: S102 - a file of any name
+    except ZeroDivisionError:
+        where = logging.LogRecord("seawall.é", 40, "", 1, "where", (), sys.exc_info())
+        kept.handle(where)
+    kept.handle(_record("after"))
+    await kept.write()
+    found = {each["message"]: each for each in await newest(engine, "warning", 10)}
+    assert set(found) == {"before", "named oddly", "where", "after"}
+    assert found["named oddly"]["component"] == "seawall.test"
+    assert found["named oddly"]["metadata"]["process"] == "server 1"
+    assert found["where"]["component"] == "seawall.\\xe9"
+    assert found["where"]["metadata"]["error"].startswith("ZeroDivisionError")
+    assert found["where"]["metadata"]["where"][-1].startswith("odd?.py:1")
+    mended = {name for name, each in found.items() if each["metadata"].get("mended")}
+    assert mended == {"named oddly", "where"}
+    assert kept._lost == 0
+
+
+async def test_what_can_never_be_written_is_counted(
+    location: Location, capsys: pytest.CaptureFixture[str]
+) -> None:
     own = create_engine(location.admin_url, role=None, pooled=False)
     async with own.begin() as connection:
         await connection.execute(text("REVOKE INSERT ON system_logs FROM seawall_app"))
@@ -97,7 +125,10 @@ async def test_what_can_never_be_written_is_dropped(location: Location) -> None:
     async with own.begin() as connection:
         await connection.execute(text("GRANT INSERT ON system_logs TO seawall_app"))
     await kept.write()
-    assert await newest(own, "warning", 10) == []
+    (told,) = await newest(own, "warning", 10)
+    assert told["metadata"]["lost"] == 1
+    kept.speak()
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ _writing: ContextVar[bool] = ContextVar("writing", default=False)
 class Journal(logging.Handler):
     """Takes what is logged without waiting, and writes it later, in batches.
 
-    What is too much is counted, and the count written in its place.
+    What is too much, or refused in any form, is counted, and the count written in its place.
     """
 
     def __init__(self, engine: AsyncEngine, process: str) -> None:
@@ -99,19 +99,25 @@ class Journal(logging.Handler):
                 batch = [self._waiting[each] for each in range(min(BATCH, len(self._waiting)))]
                 lost = self._lost
                 told = [_loss(lost, self._process)] if lost else []
-                try:
-                    async with asyncio.timeout(PATIENCE):
-                        await self._insert(batch + told)
-                except (UnavailableError, TimeoutError):
-                    return
-                except Exception:  # noqa: BLE001 - it would fail for ever, and is counted
-                    self._lost += len(batch) or -lost
-                else:
+                if await self._is_written(batch + told):
                     self._lost -= lost
-                for _ in batch:
-                    self._waiting.popleft()
+                    for _ in batch:
+                        self._waiting.popleft()
+                elif batch:
+                    await self._write_each(batch)
+                else:
+                    return  # How many were lost is told when that can be written.
+        except (UnavailableError, TimeoutError):
+            return
         finally:
             _writing.reset(token)
+
+    async def _write_each(self, batch: list[dict[str, Any]]) -> None:
+        """Write one by one what was refused together, what is refused still as `_mended`."""
+        for each in batch:
+            if not (await self._is_written([each]) or await self._is_written([_mended(each)])):
+                self._lost += 1
+            self._waiting.popleft()
 
     def speak(self) -> None:
         """Write what was not kept to standard error, as one JSON document a line."""
@@ -120,6 +126,22 @@ class Journal(logging.Handler):
         self._lost = 0
         for each in left:
             sys.stderr.write(orjson.dumps(each).decode() + "\n")
+
+    async def _is_written(self, entries: list[dict[str, Any]]) -> bool:
+        """Write entries; False when they are refused, and would be however often.
+
+        Raises:
+            UnavailableError: the database is away.
+            TimeoutError: it takes too long.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._insert(entries)
+        except (UnavailableError, TimeoutError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong, it stays so
+            return False
+        return True
 
     async def _insert(self, entries: list[dict[str, Any]]) -> None:
         with translated():
@@ -180,12 +202,32 @@ def _entry(record: logging.LogRecord, process: str) -> dict[str, Any]:
     }
 
 
+def _mended(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry that was refused in plain letters, as of now, with what was known of it."""
+    told = {
+        name: [*map(_plain, value)] if isinstance(value, list) else _plain(str(value))
+        for name, value in entry["metadata"].items()
+        if value is not None
+    }
+    return {
+        "time": datetime.now(UTC),
+        "level": entry["level"],
+        "component": _plain(entry["component"])[:100] or "unnamed",
+        "message": _plain(entry["message"]),
+        "metadata": told | {"mended": True, "logged_at": entry["time"].isoformat()},
+    }
+
+
+def _plain(said: str) -> str:
+    return redact(said).encode("ascii", errors="backslashreplace").decode()[:MOST_CHARACTERS]
+
+
 def _loss(count: int, process: str) -> dict[str, Any]:
     return {
         "time": datetime.now(UTC),
         "level": "warning",
         "component": __name__,
-        "message": f"{count} entries were not kept: more came than could be written.",
+        "message": f"{count} entries were not kept: they were too many, or refused in any form.",
         "metadata": {"process": process, "lost": count},
     }
 
