@@ -37,6 +37,33 @@ async def test_from_registering_to_logging_out(web: Web, problem: Any) -> None:
     problem(await client.post(f"{AUTH}/refresh", json=refresh), 401, "not-authenticated")
 
 
+async def test_logging_out_may_be_said_again_and_by_nobody_else(web: Web, problem: Any) -> None:
+    await web.user(ADA)
+    tokens = await web.log_in(ADA)
+    mine = web.client(tokens["access_token"])
+    refresh = {"refresh_token": tokens["refresh_token"]}
+    newer = (await web.client().post(f"{AUTH}/refresh", json=refresh)).json()["access_token"]
+    # Its session was refreshed, and goes on under another token.
+    problem(await mine.post(f"{AUTH}/logout"), 401, "not-authenticated")
+    mine = web.client(newer)
+    found = await asyncio.gather(*(mine.post(f"{AUTH}/logout") for _ in range(3)))
+    assert {each.status_code for each in found} == {204}
+    problem(await mine.get("/api/v1/profile"), 401, "not-authenticated")
+    problem(await web.client(f"{newer}x").post(f"{AUTH}/logout"), 401, "not-authenticated")
+    browser = web.client()
+    given = {"email": ADA, "password": web.password}
+    found = await browser.post(f"{AUTH}/browser/login", json=given)
+    page = {"X-CSRF-Token": found.json()["csrf_token"]}
+    cookie = {"Cookie": f"__Host-seawall_session={browser.cookies['__Host-seawall_session']}"}
+    for _ in range(2):
+        ended = await web.client().post(f"{AUTH}/logout", headers=page | cookie)
+        assert ended.status_code == 204
+        assert "Max-Age=0" in ended.headers["set-cookie"]
+    for headers in (cookie, page | {"Cookie": "__Host-seawall_session=x"}, {}):
+        refused = await web.client().post(f"{AUTH}/logout", headers=headers)
+        problem(refused, 401, "not-authenticated")
+
+
 async def test_a_refresh_token_that_comes_twice_ends_the_family(web: Web, problem: Any) -> None:
     client = await web.known(ADA)
     tokens = await web.log_in(ADA)

@@ -128,14 +128,32 @@ async def _by_cookie(desk: Desk, request: Request) -> Caller | None:
         # A program's session is as old as its last refresh; a browser's is noted as it is used.
         await sessions.note_access(desk, live.user_id, live.id)
         await desk.cache.drop(SESSION(token_hash=hash_token(SecretStr(token))))
-    if request.method not in _SAFE:
-        given = request.headers.get(CSRF_HEADER, "").encode(errors="replace")
-        if not hmac.compare_digest(given, csrf_token(desk, token).encode()):
-            raise ForbiddenError(
-                "The CSRF token is missing, or not the session's.",
-                hint=f"Send it in the header {CSRF_HEADER}; GET /api/v1/auth/csrf tells it.",
-            )
+    if request.method not in _SAFE and not _is_of_own_page(desk, request, token):
+        raise ForbiddenError(
+            "The CSRF token is missing, or not the session's.",
+            hint=f"Send it in the header {CSRF_HEADER}; GET /api/v1/auth/csrf tells it.",
+        )
     return Caller(live.user_id, "cookie", _ALL, live.id, live.tier)
+
+
+def _is_of_own_page(desk: Desk, request: Request, token: str) -> bool:
+    given = request.headers.get(CSRF_HEADER, "").encode(errors="replace")
+    return hmac.compare_digest(given, csrf_token(desk, token).encode())
+
+
+async def has_ended(desk: Desk, request: Request) -> bool:
+    """Tell whether somebody whom `identify` does not know shows a session that was ended.
+
+    A cookie is known to have been one by its CSRF token, which nobody else can make.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        read = access.read(desk.secret, token.strip()) if scheme.lower() == "bearer" else None
+        return read is not None and await sessions.is_revoked(
+            desk, read.user_id, read.session_token
+        )
+    cookie = request.cookies.get(SESSION_COOKIE)
+    return cookie is not None and _is_of_own_page(desk, request, cookie)
 
 
 def csrf_token(desk: Desk, session_token: str) -> str:

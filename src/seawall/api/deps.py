@@ -10,7 +10,7 @@ from fastapi import Depends, Header, Request
 from fastapi.dependencies.models import Dependant
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from seawall.api.callers import Caller, identify, limit, limit_refused
+from seawall.api.callers import Caller, has_ended, identify, limit, limit_refused
 from seawall.api.depth import TIER
 from seawall.api.shares import Shares
 from seawall.core.errors import ForbiddenError
@@ -147,8 +147,20 @@ _read_quickly = _binding(Scope.READ, reading, Quick)
 _manage = _binding(Scope.MANAGE, transaction, Bound)
 _manage_quickly = _binding(Scope.MANAGE, writing, Quick)
 _bind_person = _binding(None, transaction, Bound)
+
+
+async def _bind_leaver(request: Request) -> Bound | None:
+    try:
+        found: Bound = await _bind_person(request)
+    except NotAuthenticatedError:
+        if not await has_ended(request.app.state.desk, request):
+            raise
+        return None
+    return found
+
+
 _person, _reader, _manager = _caller(None), _caller(Scope.READ), _caller(Scope.MANAGE)
-_BINDING = {_read, _read_quickly, _manage, _manage_quickly, _bind_person}
+_BINDING = {_read, _read_quickly, _manage, _manage_quickly, _bind_person, _bind_leaver}
 _CALLERS = frozenset({*_BINDING, _person, _reader, _manager})
 
 Reader = Annotated[Bound, Depends(_read)]
@@ -161,6 +173,8 @@ QuickManager = Annotated[Quick, Depends(_manage_quickly)]
 """The same, on the driver."""
 Person = Annotated[Bound, Depends(_bind_person)]
 """Whoever has logged in: keys may not touch what guards the account."""
+Leaver = Annotated[Bound | None, Depends(_bind_leaver)]
+"""The same, or None for whoever's session was ended: for what asks no more than that it is."""
 ThePerson = Annotated[Caller, Depends(_person)]
 """The same, without a transaction: for what has several of its own."""
 TheReader = Annotated[Caller, Depends(_reader)]

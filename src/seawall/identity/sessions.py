@@ -100,6 +100,12 @@ async def find(desk: Desk, token: SecretStr) -> store.LiveSession | None:
         return await store.find_session(session, hash_token(token))
 
 
+async def is_revoked(desk: Desk, user_id: UUID, token: SecretStr) -> bool:
+    """Tell whether a user's session was ended, and not only refreshed or over by its time."""
+    async with transaction(desk.engine, user_id) as session:
+        return await store.is_revoked(session, hash_token(token))
+
+
 async def find_tier(desk: Desk, user_id: UUID) -> str:
     """Return what a user has paid for."""
     async with transaction(desk.engine, user_id) as session:

@@ -1,5 +1,6 @@
 """Registering, logging in and out, new passwords and addresses, and the second factor."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from fastapi import Request, Response
@@ -8,7 +9,7 @@ from pydantic import Field, SecretStr, StringConstraints
 from seawall.api import access
 from seawall.api.bodies import Body, Shown, Time, Told
 from seawall.api.callers import DEVICE_COOKIE, SESSION_COOKIE, client_of, csrf_token
-from seawall.api.deps import Person, Stranger, TheDesk, ThePerson
+from seawall.api.deps import Leaver, Person, Stranger, TheDesk, ThePerson
 from seawall.api.operations import routes
 from seawall.api.v1.proofs import FactorCode, FullProof, MaybeCode, Password, PasswordProof
 from seawall.core.errors import ConflictError, ForbiddenError, NotFoundError
@@ -154,13 +155,15 @@ async def get_csrf_token(desk: TheDesk, request: Request, caller: ThePerson) -> 
 
 
 @router.post("/logout", status_code=204, operation_id="logOut")
-async def log_out(bound: Person, request: Request, response: Response) -> None:
-    """End the session that asks."""
-    assert bound.caller.session_id is not None  # noqa: S101 - a person has one
-    family = await store.find_family(bound.session, bound.caller.session_id)
-    if family is None:
-        raise NotFoundError("There is no such session.")
-    await sessions.log_out(bound.session, family, client_of(request))
+async def log_out(bound: Leaver, request: Request, response: Response) -> None:
+    """End the session that asks; who asks again, because the answer was lost, is told the same."""
+    if bound is not None:
+        assert bound.caller.session_id is not None  # noqa: S101 - a person has one
+        family = await store.find_family(bound.session, bound.caller.session_id)
+        if family is not None:
+            # Of two at once the second finds that it is done.
+            with suppress(NotFoundError):
+                await sessions.log_out(bound.session, family, client_of(request))
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
 
 

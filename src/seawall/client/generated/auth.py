@@ -154,7 +154,7 @@ class AuthOperations(Connection):
         return self.send(request, TypeAdapter(BrowserSession))
 
     def log_out(self) -> None:
-        """End the session that asks."""
+        """End the session that asks; who asks again, because the answer was lost, is told the same."""
         request = Request("POST", "/api/v1/auth/logout")
         self.raw(request)
 

@@ -122,6 +122,12 @@ async def revoke(session: AsyncSession, *families: UUID, but: UUID | None = None
     return sum(rotated_at is None for (rotated_at,) in ended)
 
 
+async def is_revoked(session: AsyncSession, token_hash: bytes) -> bool:
+    """Tell whether the bound user's session of a token was revoked."""
+    found = select(UserSession.revoked_at).where(UserSession.token_hash == token_hash)
+    return await session.scalar(found) is not None
+
+
 async def touch(session: AsyncSession, id_: UUID) -> None:
     """Note that a session of the bound user is used."""
     await session.execute(
