@@ -21,6 +21,7 @@ from seawall.identity import letters, two_factor
 from seawall.identity.accounts import find_token, no_link, prove
 from seawall.identity.attempts import account_of, count_guess
 from seawall.identity.billing import states
+from seawall.identity.billing.pages import CLOSE
 from seawall.identity.desk import Desk
 from seawall.identity.errors import NotAuthenticatedError
 from seawall.identity.mail import post
@@ -30,6 +31,7 @@ from seawall.identity.sessions import log_out_everywhere
 from seawall.identity.store import api_keys, billing, tokens, users
 from seawall.identity.tables import User
 from seawall.identity.tokens import hash_token, new_token
+from seawall.jobs.defer import defer
 
 KEPT_FOR = timedelta(days=30)
 """The database knows it too: no door purges who left less long ago."""
@@ -80,6 +82,8 @@ async def leave(desk: Desk, session: AsyncSession, user: UserRecord, client: Cli
                 hint="Cancel first, at POST /api/v1/billing/portal; what is not shown there only"
                 " whoever runs this installation can cancel, at Stripe.",
             )
+        # A page that was opened before could else still be paid on.
+        await defer(session, CLOSE, key=str(user.id), user=user.id)
     await tokens.void_tokens(session, *Purpose)
     await api_keys.revoke_all(session)
     await log_out_everywhere(session, client)

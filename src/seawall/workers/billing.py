@@ -1,6 +1,9 @@
 """The tasks of billing: applying what Stripe told, and ending what is not paid for."""
 
+from uuid import UUID
+
 from seawall.identity.billing import apply as billing
+from seawall.identity.billing import pages
 from seawall.jobs.crew import Given, Task
 
 
@@ -14,4 +17,13 @@ async def lapse(given: Given) -> None:
     await billing.lapse(given.engine, given.settings.billing)
 
 
-TASKS = (Task(billing.APPLY, apply), Task(billing.LAPSE, lapse))
+async def close_pages(given: Given, *, user: str) -> None:
+    """Close the pages on which somebody who has left could still pay."""
+    await pages.close_pages(given.settings.billing, UUID(user))
+
+
+TASKS = (
+    Task(billing.APPLY, apply),
+    Task(billing.LAPSE, lapse),
+    Task(pages.CLOSE, close_pages),
+)

@@ -44,6 +44,8 @@ class StripeServer:
         self.status = 200
         self.gone: set[str] = set()
         self.subscriptions: dict[str, Any] = {}
+        self.pages: list[dict[str, Any]] = []
+        self.expired: list[str] = []
         self.goes_on, self.is_busy = threading.Event(), asyncio.Event()
         self.goes_on.set()
         stub, loop = self, asyncio.get_running_loop()
@@ -58,6 +60,8 @@ class StripeServer:
                 stub.goes_on.wait(60)
                 wrong = {"type": "invalid_request_error", "message": f"{KEY} is wrong"}
                 page = {"id": "cs_1", "object": "checkout.session", "url": "https://pay.test/1"}
+                if self.path.endswith("/expire"):
+                    stub.expired.append(self.path.split("/")[-2])
                 if given.get("customer") in stub.gone:
                     missing = {"code": "resource_missing", "param": "customer"}
                     self._say(400, {"error": wrong | missing})
@@ -68,6 +72,14 @@ class StripeServer:
 
             def do_GET(self) -> None:
                 stub.asked.append((self.path, {}, dict(self.headers)))
+                path, _, query = self.path.partition("?")
+                if path == "/v1/checkout/sessions":
+                    # Two at once, so that there is another page of the list.
+                    (after,) = parse_qs(query).get("starting_after", [""])
+                    start = ["", *(each["id"] for each in stub.pages)].index(after)
+                    told = {"object": "list", "url": path, "has_more": len(stub.pages) > start + 2}
+                    self._say(200, told | {"data": stub.pages[start : start + 2]})
+                    return
                 self._say(200, stub.subscriptions[self.path.rpartition("/")[2]])
 
             def _say(self, status: int, told: Any) -> None:

@@ -11,10 +11,14 @@ from sqlalchemy import text
 
 from seawall.core.errors import ConflictError, InvalidError
 from seawall.core.time import now
+from seawall.db.database import Location, open_admin
 from seawall.db.session import transaction, unbound_transaction
 from seawall.identity import operators
 from seawall.identity.billing import apply as billing
 from seawall.identity.billing import asking
+from seawall.identity.billing.pages import CLOSE
+from seawall.jobs.crew import Given
+from seawall.workers import billing as workers
 
 Paid = Any  # what the fixture is
 StripeServer = Any  # the same
@@ -75,6 +79,36 @@ async def test_no_account_is_deleted_while_any_subscription_goes_on(
     ended = paid.event("evt_3", "updated", user, later, cancel_at_period_end=True, **second)
     assert await paid.hear(ended) == "applied"
     assert (await client.post(f"{V1}/account/deletion", json=right)).status_code == 200
+
+
+async def test_nobody_pays_on_a_page_after_the_account_is_deleted(
+    paid: Paid, api: StripeServer, location: Location, problem: Any
+) -> None:
+    client, user = await _known(paid)
+    await client.post(f"{V1}/billing/checkout", json=PLAN)
+    whose = (str(user), None, str(UUID(int=1)), str(user))
+    for number, each in enumerate(whose):
+        metadata = {} if each is None else {"seawall_user": each}
+        page = {"id": f"cs_{number}", "object": "checkout.session", "metadata": metadata}
+        api.pages.append(page)
+    # One that is asked for as the account goes is closed by itself.
+    api.goes_on.clear()
+    late = asyncio.create_task(client.post(f"{V1}/billing/checkout", json=PLAN))
+    await api.is_busy.wait()
+    right = {"password": paid.password}
+    assert (await client.post(f"{V1}/account/deletion", json=right)).status_code == 200
+    api.goes_on.set()
+    problem(await late, 404, "not-found")
+    assert api.expired == ["cs_1"]
+    async with open_admin(location) as admin, admin.connect() as connection:
+        queued = text("SELECT args FROM queue.procrastinate_jobs WHERE task_name = :name")
+        (args,) = await connection.scalars(queued, {"name": CLOSE})
+    given = Given(paid.worker, paid.desk.settings, 1)
+    await workers.close_pages(given, **args)
+    assert api.expired == ["cs_1", "cs_0", "cs_3"]
+    listed = [path for path, *_ in api.asked if path.startswith("/v1/checkout/sessions?")]
+    assert "status=open" in listed[0]
+    assert len(listed) == 2
 
 
 async def test_who_was_deleted_at_stripe_pays_as_a_new_customer(

@@ -1,6 +1,7 @@
 """What Stripe is asked: a page to pay on, and one to manage what is paid for."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -8,6 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import ConflictError, InvalidError, NotFoundError
+from seawall.core.settings import BillingSettings
+from seawall.core.time import now
 from seawall.db.session import transaction
 from seawall.identity.billing import states
 from seawall.identity.billing.asking import NoCustomerError, ask
@@ -15,7 +18,12 @@ from seawall.identity.billing.facts import USER
 from seawall.identity.desk import Desk
 from seawall.identity.schemas import UserRecord
 from seawall.identity.store import billing as store
+from seawall.identity.store import users
 from seawall.identity.tables import Subscription
+
+CLOSE = "billing.close_pages"
+OPEN_FOR = timedelta(hours=24)
+"""A page to pay on is open no longer, whatever was asked."""
 
 
 def require_billing(desk: Desk) -> None:
@@ -53,6 +61,7 @@ async def begin_checkout(
     Raises:
         ConflictError: a subscription runs already, or the key was used for something else.
         InvalidError: there is no such plan, or the path is none.
+        NotFoundError: nobody pays here, or the user has left meanwhile.
         UnavailableError: Stripe does not answer.
     """
     require_billing(desk)
@@ -83,11 +92,12 @@ async def begin_checkout(
     customer, as_new = states.customer_of(held), {"customer_email": user.email}
     if customer is not None:
         try:
-            return await _open_checkout(desk, params | {"customer": customer}, _named(user.id, key))
+            known = params | {"customer": customer}
+            return await _open_checkout(desk, user.id, known, _named(user.id, key))
         except NoCustomerError:
             # Deleted at Stripe, of which nothing was heard here: they pay as a new one.
             key = None if key is None else f"anew {key}"
-    return await _open_checkout(desk, params | as_new, _named(user.id, key))
+    return await _open_checkout(desk, user.id, params | as_new, _named(user.id, key))
 
 
 def _named(user_id: UUID, key: str | None) -> dict[str, Any]:
@@ -97,11 +107,38 @@ def _named(user_id: UUID, key: str | None) -> dict[str, Any]:
     return {"idempotency_key": hashlib.sha256(f"{user_id} {key}".encode()).hexdigest()}
 
 
-async def _open_checkout(desk: Desk, params: dict[str, Any], options: dict[str, Any]) -> str:
-    return await ask(
-        desk.settings.billing,
-        lambda client: str(client.v1.checkout.sessions.create(params, options).url),
-    )
+async def _open_checkout(
+    desk: Desk, user_id: UUID, params: dict[str, Any], options: dict[str, Any]
+) -> str:
+    billing = desk.settings.billing
+    page = await ask(billing, lambda client: client.v1.checkout.sessions.create(params, options))
+    async with transaction(desk.engine, user_id) as session:
+        is_here = await users.find_user(session) is not None
+    if not is_here:
+        # What closes the pages of who leaves may have looked before this one was there.
+        await ask(billing, lambda client: client.v1.checkout.sessions.expire(page.id))
+        raise NotFoundError("There is no such user.")
+    return str(page.url)
+
+
+async def close_pages(billing: BillingSettings, user_id: UUID) -> int:
+    """Close the pages on which a user who has left could still pay; return how many.
+
+    Raises:
+        UnavailableError: Stripe does not answer, or one was paid on at this moment.
+    """
+    since = int((now() - OPEN_FOR).timestamp())
+    asked: Any = {"status": "open", "created": {"gte": since}, "limit": 100}
+
+    def close(client: Any) -> int:
+        pages = client.v1.checkout.sessions
+        listed = [each.to_dict() for each in pages.list(asked).auto_paging_iter()]
+        own = [it["id"] for it in listed if (it.get("metadata") or {}).get(USER) == str(user_id)]
+        for id_ in own:
+            pages.expire(id_)
+        return len(own)
+
+    return await ask(billing, close) if billing.enabled else 0
 
 
 async def open_portal(desk: Desk, user_id: UUID, path: str, key: str | None = None) -> str:
