@@ -267,7 +267,9 @@ class Run:
             f" FROM {each.name} it WHERE {kept.get(each.name, 'true')} GROUP BY {each.owner}"
             for each in self.sown.tables
         )
-        rows = await _fetch(self.admin, " UNION ALL ".join(queries), self.sown.filled_at)
+        async with AsyncSession(self.admin) as session:
+            connection = await raw_connection(session)
+            rows = await connection.fetch(" UNION ALL ".join(queries), self.sown.filled_at)
         return {(name, owner): (count, digest) for name, owner, count, digest in rows}
 
     async def _find_strangers(self) -> None:
@@ -285,15 +287,11 @@ class Run:
             "SELECT title FROM notifications JOIN users ON users.id = user_id"
             " WHERE starts_with(title, 'fresh') AND title <> 'fresh ' || username"
         )
-        for query in queries:
-            if found := await _fetch(self.admin, query):
-                raise LeakError(f"{query}: {found}")
-
-
-async def _fetch(admin: AsyncEngine, query: str, *values: object) -> list[Any]:
-    async with AsyncSession(admin) as session:
-        rows: list[Any] = await (await raw_connection(session)).fetch(query, *values)
-        return rows
+        async with AsyncSession(self.admin) as session:
+            connection = await raw_connection(session)
+            for query in queries:
+                if found := await connection.fetch(query):
+                    raise LeakError(f"{query}: {found}")
 
 
 @asynccontextmanager
