@@ -4,12 +4,14 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
+from asyncpg import Connection
 from sqlalchemy import literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.errors import UnavailableError
+from seawall.db import engine as made_by
 from seawall.db.database import Location
 from seawall.db.engine import create_engine, parse_url
 from seawall.db.session import raw_connection, server_facts, transaction
@@ -208,3 +210,36 @@ async def test_what_is_only_added_is_bound_when_it_is_written(engine: AsyncEngin
         session.add(User(id=user, username="added"))
     async with transaction(engine, user) as session:
         assert await session.scalar(select(User.username)) == "added"
+
+
+async def test_what_types_are_is_asked_once_in_a_process(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[int]] = []
+    ask = Connection._introspect_types  # type: ignore[attr-defined]
+
+    async def count(self: Connection, numbers: set[int], timeout: float | None) -> object:  # noqa: ASYNC109
+        asked.append(set(numbers))
+        return await ask(self, numbers, timeout)
+
+    monkeypatch.setattr(Connection, "_introspect_types", count)
+    monkeypatch.setattr(made_by, "_told", {})
+    engine = create_engine(location.url, pooled=False)
+    async with transaction(engine, uuid4()) as session:
+        own = await raw_connection(session)
+        await own.execute("CREATE TEMP TABLE of_my_own (numbers integer[])")
+        assert await own.fetchval("SELECT $1::integer[]", [1, None]) == [1, None]
+        assert await own.fetchval("SELECT it FROM (SELECT $1::integer[]) it", [2]) == ([2],)
+        await own.fetch("SELECT it FROM of_my_own it")
+    once = list(asked)
+    async with transaction(engine, uuid4()) as session:
+        own = await raw_connection(session)
+        assert await own.fetchval("SELECT $1::integer[]", [3]) == [3]
+        await own.execute("CREATE TEMP TABLE of_my_own (number integer, word text)")
+        await own.execute("INSERT INTO of_my_own VALUES (1, 'a')")
+        assert await own.fetchval("SELECT it FROM of_my_own it") == (1, "a")
+    await engine.dispose()
+    assert {1007} in once
+    # Of PostgreSQL's own once, and of a table's rows on each connection.
+    assert asked.count({1007}) == 1
+    assert len(asked) == len(once) + 1

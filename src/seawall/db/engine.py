@@ -1,7 +1,9 @@
 """Connections: an asyncpg engine that acts as the application's role, never as the owner."""
 
 import math
+from collections.abc import Iterable
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -59,6 +61,11 @@ def libpq_url(url: str) -> str:
 
 _ENDS = ("COMMIT;", "ROLLBACK;")
 _LEAVE_NOTHING = " CLOSE ALL; DISCARD TEMP; RESET ALL"
+_FIXED = 10_000
+"""Types of lower numbers are PostgreSQL's own, and have them on every server."""
+_told: dict[frozenset[int], Any] = {}
+_NOT_ASKED = SimpleNamespace(name="not asked")
+"""In place of the statement that the server was asked by: with a name it replaced no other."""
 
 
 class TenantConnection(Connection):
@@ -102,6 +109,19 @@ class TenantConnection(Connection):
             return await super().fetchrow(query, *args, **options)
         finally:
             self._note(query, perf_counter() - started)
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own
+        """Return what types are, such as arrays of numbers: once in a process, not a connection.
+
+        The server plans that question for longer than most that it is asked for.
+        """
+        wanted = frozenset(typeoids)
+        if wanted in _told:
+            return _told[wanted], _NOT_ASKED
+        found, statement = await super()._introspect_types(typeoids, timeout)  # type: ignore[misc]
+        if max(wanted) < _FIXED and all(each["kind"] == b"b" for each in found):
+            _told[wanted] = found
+        return found, statement
 
     def _note(self, query: str, seconds: float) -> None:
         if self.slow_seconds is not None and seconds >= self.slow_seconds:
