@@ -5,11 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -21,6 +18,12 @@ from seawall.db.engine import APP_ROLE, MINIMUM_VERSION, OWNER_ROLE, WORKER_ROLE
 from seawall.db.faults import translated
 from seawall.db.losses import find_losses
 from seawall.db.server.credentials import scram_verifier
+
+if TYPE_CHECKING:  # It is slow to load, and hardly any start has something to migrate.
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+# ruff: noqa: PLC0415 - so it is loaded where it runs
 
 _SCRIPTS = Path(__file__).parent.parent / "migrations"
 LOCK = 0x5EA_0A11
@@ -40,7 +43,9 @@ class Version:
         return self.current == self.needed
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["metadata"] = Base.metadata
@@ -48,17 +53,17 @@ def _config() -> Config:
 
 
 @cache
-def _scripts() -> ScriptDirectory:
+def _scripts() -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory
+
     # Every file of it is loaded when it is first asked for a revision.
     return ScriptDirectory.from_config(_config())
 
 
 @cache
 def head() -> str:
-    """Return the revision that this release needs."""
-    found = _scripts().get_current_head()
-    assert found is not None  # noqa: S101 - the project ships its migrations
-    return found
+    """Return the revision that this release needs: the last by the names of the files."""
+    return max(path.name[1:5] for path in _SCRIPTS.glob("versions/v[0-9]*.py"))
 
 
 async def create_database(admin: AsyncEngine, name: str) -> bool:
@@ -96,7 +101,10 @@ async def version(engine: AsyncEngine) -> Version:
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if connection.scalar(text("SELECT to_regclass('alembic_version') IS NULL")):
+        return None
+    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return None if found is None else str(found)
 
 
 async def upgrade(
@@ -125,7 +133,11 @@ async def upgrade(
 
 
 def _upgrade(connection: Connection) -> Version:
+    from alembic import command
+
     found = Version(_current(connection), head())
+    if found.is_current:
+        return found
     known = {script.revision for script in _scripts().walk_revisions()}
     if found.current is not None and found.current not in known:
         raise ConflictError(
@@ -133,9 +145,8 @@ def _upgrade(connection: Connection) -> Version:
             " it was migrated by a newer one.",
             hint="Use that version of Seawall, or restore a backup from before the migration.",
         )
-    if not found.is_current:
-        _run(connection, lambda config: command.upgrade(config, "head"))
-        upkeep.schedule(connection)
+    _run(connection, lambda config: command.upgrade(config, "head"))
+    upkeep.schedule(connection)
     return found
 
 
@@ -149,6 +160,7 @@ async def downgrade(admin: AsyncEngine, revision: str, *, lose_data: bool = Fals
             `lose_data` does not allow it.
         NotFoundError: there is no such revision before the database's.
     """
+    from alembic import command
 
     def go(connection: Connection) -> Version:
         found = Version(_current(connection), head())
@@ -173,8 +185,9 @@ async def downgrade(admin: AsyncEngine, revision: str, *, lose_data: bool = Fals
 
 
 def _require_earlier(found: Version, revision: str) -> None:
-    passed = _scripts().walk_revisions("base", found.current or "base")
-    before = [script.revision for script in passed]
+    before = [
+        script.revision for script in _scripts().walk_revisions("base", found.current or "base")
+    ]
     if revision != "base" and revision not in before:
         raise NotFoundError(
             f"There is no version {revision} before {found.current or 'none'}.",
@@ -200,7 +213,7 @@ async def _unlock(connection: AsyncConnection) -> None:
     await connection.commit()
 
 
-def _run(connection: Connection, run: Callable[[Config], None]) -> None:
+def _run(connection: Connection, run: "Callable[[Config], None]") -> None:
     connection.execute(text(f"SET ROLE {OWNER_ROLE}"))
     connection.commit()
     config = _config()
