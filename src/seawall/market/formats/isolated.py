@@ -7,6 +7,7 @@ from it the table written anew.
 
 import io
 import sys
+from typing import BinaryIO
 
 import polars as pl
 
@@ -16,12 +17,16 @@ REFUSED = 3
 _READERS = {"arrow": pl.read_ipc, "parquet": pl.read_parquet}
 
 
+def decode(data: bytes, container: str, rows: int, to: BinaryIO) -> None:
+    """Write at most as many rows anew, as Arrow."""
+    _READERS[container](io.BytesIO(data), n_rows=rows).write_ipc(to)
+
+
 def main() -> int:
     """Decode at most as many rows as the second argument says; the first is the container."""
     container, rows = sys.argv[1:]
     try:
-        frame = _READERS[container](io.BytesIO(sys.stdin.buffer.read()), n_rows=int(rows))
-        frame.write_ipc(sys.stdout.buffer)
+        decode(sys.stdin.buffer.read(), container, int(rows), sys.stdout.buffer)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         sys.stderr.write("\n" + str(error).partition("\n")[0])
         return REFUSED
