@@ -5,6 +5,7 @@ import fcntl
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -271,6 +272,19 @@ def real_data() -> Path:
 def needed_version() -> str:
     """The revision that this release needs."""
     return migrate.head()
+
+
+@pytest.fixture(scope="session")
+def end_compiling() -> Callable[[int], None]:
+    """Ends what compiles the kernels beside a server, which measures nothing in its test."""
+
+    def end(server: int) -> None:
+        with suppress(FileNotFoundError):  # There is no /proc, or it has ended by itself.
+            for each in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+                if b"seawall.quant.compiling" in Path(f"/proc/{each}/cmdline").read_bytes():
+                    os.kill(int(each), signal.SIGKILL)
+
+    return end
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ class Process:
         """How it is reached."""
         return f"127.0.0.1:{self.port}"
 
-    async def is_up(self) -> None:
+    async def is_up(self, meanwhile: Callable[[int], None]) -> None:
         """Wait until it answers."""
         async with asyncio.timeout(60), httpx.AsyncClient() as client:
             while True:
@@ -53,6 +53,7 @@ class Process:
                     await client.get(f"http://{self.address}/healthz")
                 except httpx.HTTPError:
                     assert self.process.poll() is None
+                    meanwhile(self.process.pid)
                     await asyncio.sleep(0.1)
                 else:
                     return
@@ -91,11 +92,14 @@ async def desk(desk: Desk, environment: dict[str, str], tmp_path: Path) -> Async
 
 
 async def test_every_process_tells_and_another_goes_on_where_one_was_killed(
-    environment: dict[str, str], listener: Make, publisher: Any
+    environment: dict[str, str],
+    listener: Make,
+    publisher: Any,
+    end_compiling: Callable[[int], None],
 ) -> None:
     first, second = Process(environment), Process(environment)
     try:
-        await asyncio.gather(first.is_up(), second.is_up())
+        await asyncio.gather(first.is_up(end_compiling), second.is_up(end_compiling))
         ada = await listener(address=first.address)
         topics = f"portfolio:{ada.portfolio}", "prices:BTC"
         await publisher.price(100)
