@@ -1,5 +1,6 @@
 """The command line as a user meets it: run in this process, or as a program with its own home."""
 
+import io
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,7 +61,7 @@ def cli(installation: object, capsys: pytest.CaptureFixture[str]) -> Cli:  # noq
 
 
 class Home:
-    """A home of its own, in which commands run as programs with the embedded server."""
+    """A home of its own with the embedded server; commands run in it as programs of their own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,6 +82,21 @@ class Home:
             stdin=subprocess.DEVNULL,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def here(self, *arguments: object, **variables: str) -> Outcome:
+        """Run a command in this process: for what is the same in any, and far sooner done."""
+        environment = self.environment | variables
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name in os.environ.keys() - environment.keys():
+                patch.delenv(name)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            # `--demo` sets it: so it is taken away again.
+            patch.setenv("SEAWALL_DATABASE__NAME", "")
+            patch.delenv("SEAWALL_DATABASE__NAME")
+            code = app.run([str(each) for each in arguments])
+        return Outcome(code, out.getvalue(), err.getvalue())
 
     def remove(self) -> None:
         """Stop the server and remove every file of it."""

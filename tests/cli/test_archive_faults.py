@@ -247,9 +247,9 @@ def test_a_server_that_is_killed_takes_nothing_along(
 ) -> None:
     path = write_candles([100 + at % 97 for at in range(ROWS)], "BTCUSD-1h.csv", **HOURS)
     assert home("market", "import", path).code == 0
-    url = home("db", "url", "--admin").out.strip()
+    url = home.here("db", "url", "--admin").out.strip()
     location = Location("seawall", url, url, url)
-    server = home("db", "status", "--json").document["pid"]
+    server = home.here("db", "status", "--json").document["pid"]
 
     def kill_server(_: int) -> None:
         os.kill(server, signal.SIGKILL)
@@ -259,5 +259,5 @@ def test_a_server_that_is_killed_takes_nothing_along(
     assert "The database cannot be reached" in said
     folder = home.folder / "archive" / "seawall"
     assert len(list(folder.rglob("*.part"))) == 1
-    assert home(*APPLY, "--json").document["applied"]
+    assert home.here(*APPLY, "--json").document["applied"]
     assert _archived(folder) == ROWS
