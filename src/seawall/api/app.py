@@ -3,7 +3,7 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -104,24 +104,23 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     app.add_middleware(Compression)
     app.add_middleware(Deadline)
     app.add_middleware(Edge)
-    app.openapi = partial(_schema, app)  # type: ignore[method-assign]  # as FastAPI's docs have it
+    app.openapi = schema  # type: ignore[method-assign]  # as FastAPI's docs have it
     return app
 
 
-def _schema(app: FastAPI) -> dict[str, Any]:
-    """Write the schema, in which errors are of the type that they are sent as."""
-    if app.openapi_schema is None:
-        written = FastAPI.openapi(app)
-        written["components"]["securitySchemes"] = SCHEMES
-        for methods in written["paths"].values():
-            for operation in methods.values():
-                for status in RESPONSES:
-                    told = operation["responses"][str(status)]
-                    told["content"] = {MEDIA_TYPE: next(iter(told["content"].values()))}
-        describe(written)
-        rename(written)
-        app.openapi_schema = written
-    return app.openapi_schema
+@cache
+def schema() -> dict[str, Any]:
+    """Return the schema of every app, in which errors are of the type that they are sent as."""
+    written = FastAPI.openapi(build_app())
+    written["components"]["securitySchemes"] = SCHEMES
+    for methods in written["paths"].values():
+        for operation in methods.values():
+            for status in RESPONSES:
+                told = operation["responses"][str(status)]
+                told["content"] = {MEDIA_TYPE: next(iter(told["content"].values()))}
+    describe(written)
+    rename(written)
+    return written
 
 
 @asynccontextmanager

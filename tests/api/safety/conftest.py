@@ -134,7 +134,6 @@ def _serve(opened: AbstractAsyncContextManager[Desk], listening: socket.socket) 
         async with opened as desk:
             app = build_app(desk)
             app.add_api_route(TOKEN_PATH, Somebody(desk, "ada@example.com").token)
-            app.openapi_schema = build_app(desk).openapi()
             config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)
             server = uvicorn.Server(config)
             port = listening.getsockname()[1]
