@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,18 +23,18 @@ def _walk(at: int, scale: float, phase: float) -> float:
     return round(scale * (1 + 0.04 * wave + at / 2_000), 4)
 
 
-@pytest.fixture
-def held(cli: Cli, portfolio: Callable[..., Any], write_candles: Callable[..., Path]) -> Cli:
+@pytest.fixture(scope="module")
+def held(shared: Any) -> Cli:
     """Hold three assets, one of them listed late, and a portfolio of them."""
     late = [_walk(day, 50, 3) for day in range(100)]
     files = (
-        write_candles([_walk(day, 100, 1) for day in range(200)], name="BTCUSD-1d.csv"),
-        write_candles([_walk(day, 200, 2) for day in range(200)], name="ETHUSD-1d.csv"),
-        write_candles(late, name="SOLUSD-1d.csv", start=START + timedelta(days=100)),
+        shared.files.candles([_walk(day, 100, 1) for day in range(200)], name="BTCUSD-1d.csv"),
+        shared.files.candles([_walk(day, 200, 2) for day in range(200)], name="ETHUSD-1d.csv"),
+        shared.files.candles(late, name="SOLUSD-1d.csv", start=START + timedelta(days=100)),
     )
-    assert cli("market", "import", *files).code == 0
-    portfolio(*ROWS)
-    return cli
+    assert shared("market", "import", *files).code == 0
+    shared.portfolio(*ROWS)
+    return shared  # type: ignore[no-any-return]
 
 
 def test_the_document_has_weights_outlooks_and_the_plan(held: Cli) -> None:

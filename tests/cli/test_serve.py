@@ -27,47 +27,47 @@ _get = partial(httpx.get, verify=NO_TLS)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost", "::1"])
-def test_this_machine_alone_is_safe(cli: Cli, host: str) -> None:
-    done = cli("serve", "--check", "--host", host)
+def test_this_machine_alone_is_safe(shared: Cli, host: str) -> None:
+    done = shared("serve", "--check", "--host", host)
     assert done.code == 0
     assert "Serving http://" in done.out
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])  # noqa: S104 - refused
 def test_an_address_of_others_needs_a_secret_and_tls_or_a_word(
-    cli: Cli, host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shared: Cli, host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = ("serve", "--check", "--host", host)
-    done = cli(*asked, "--insecure")
+    done = shared(*asked, "--insecure")
     assert (done.code, "SEAWALL_API__SECRET" in done.err) == (6, True)
     monkeypatch.setenv("SEAWALL_API__SECRET", SECRET)
-    done = cli(*asked)
+    done = shared(*asked)
     assert (done.code, "without TLS" in done.err) == (6, True)
     assert SECRET not in done.err
-    assert cli(*asked, "--insecure").code == 0
+    assert shared(*asked, "--insecure").code == 0
     for name in ("certificate", "key"):
         (tmp_path / name).touch()
     half = ("--certificate", tmp_path / "certificate")
-    assert cli(*asked, *half).code == 4
-    assert cli(*asked, *half, "--key", tmp_path / "missing").code == 4
-    assert "https://" in cli(*asked, *half, "--key", tmp_path / "key").out
+    assert shared(*asked, *half).code == 4
+    assert shared(*asked, *half, "--key", tmp_path / "missing").code == 4
+    assert "https://" in shared(*asked, *half, "--key", tmp_path / "key").out
 
 
-def test_a_short_secret_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_secret_is_refused(shared: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEAWALL_API__SECRET", "short")
-    done = cli("serve", "--check")
+    done = shared("serve", "--check")
     assert (done.code, "short" in done.err) == (4, False)
 
 
-def test_processes_have_to_count_together(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cli("serve", "--check", "--workers", "2").code == 4
+def test_processes_have_to_count_together(shared: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shared("serve", "--check", "--workers", "2").code == 4
     monkeypatch.setenv("SEAWALL_CACHE__URL", "redis://127.0.0.1:1/0")
-    assert cli("serve", "--check", "--workers", "2").code == 0
+    assert shared("serve", "--check", "--workers", "2").code == 0
 
 
-def test_a_proxy_is_an_address(cli: Cli) -> None:
-    assert cli("serve", "--check", "--proxy", "10.0.0.0/8", "--proxy", "::1").code == 0
-    done = cli("serve", "--check", "--proxy", "everybody")
+def test_a_proxy_is_an_address(shared: Cli) -> None:
+    assert shared("serve", "--check", "--proxy", "10.0.0.0/8", "--proxy", "::1").code == 0
+    done = shared("serve", "--check", "--proxy", "everybody")
     assert (done.code, "'everybody'" in done.err) == (4, True)
 
 

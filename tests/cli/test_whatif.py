@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +10,15 @@ Cli = Callable[..., Any]
 AS_OF = ("--as-of", "2024-07-01", "--window", "120")
 
 
-@pytest.fixture
-def measured(cli: Cli, portfolio: Callable[..., Any], write_candles: Callable[..., Path]) -> Cli:
+@pytest.fixture(scope="module")
+def measured(shared: Any) -> Cli:
     """Hold 200 days of two assets, and a portfolio of one and cash."""
     for at, name in enumerate(("BTC", "ETH")):
         closes = [100 * (1 + 0.04 * math.sin(day * 1.7 + at) + day / 2_000) for day in range(200)]
-        assert cli("market", "import", write_candles(closes, name=f"{name}USD-1d.csv")).code == 0
-    portfolio("2024-01-01,deposit,USD,10000,,,", "2024-01-02,buy,BTC,20,100,5,")
-    return cli
+        path = shared.files.candles(closes, name=f"{name}USD-1d.csv")
+        assert shared("market", "import", path).code == 0
+    shared.portfolio("2024-01-01,deposit,USD,10000,,,", "2024-01-02,buy,BTC,20,100,5,")
+    return shared  # type: ignore[no-any-return]
 
 
 def test_the_document_has_before_after_and_change(measured: Cli) -> None:
