@@ -26,19 +26,29 @@ REALISED = {
     "average": ("293.5", "300.5"),  # half of 601
 }
 
+CLOSES = [100 + 10 * day for day in range(8)]
+
 
 @pytest.fixture
 def priced(cli: Cli, write_candles: Callable[..., Path]) -> Cli:
     """Hold daily prices of BTC for 2024-01-01 to 2024-01-08: 100, 110, … 170."""
-    path = write_candles([100 + 10 * day for day in range(8)], name="BTCUSD-1d.csv")
+    path = write_candles(CLOSES, name="BTCUSD-1d.csv")
     assert cli("market", "import", path).code == 0
     return cli
 
 
+@pytest.fixture(scope="module")
+def sold(shared: Any) -> Cli:
+    """Hold the prices and the lots, for all that ask of them."""
+    path = shared.files.candles(CLOSES, name="BTCUSD-1d.csv")
+    assert shared("market", "import", path).code == 0
+    shared.portfolio(*LOTS)
+    return shared  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize("method", REALISED)
-def test_each_lot_method_realises_its_own_profit(priced: Cli, portfolio: Make, method: str) -> None:
-    portfolio(*LOTS)
-    shown = priced("portfolio", "show", "Main", "--lots", method, "--as-of", AS_OF, "--json")
+def test_each_lot_method_realises_its_own_profit(sold: Cli, method: str) -> None:
+    shown = sold("portfolio", "show", "Main", "--lots", method, "--as-of", AS_OF, "--json")
     assert shown.code == 0
     realised, basis = REALISED[method]
     found = shown.document
@@ -52,9 +62,8 @@ def test_each_lot_method_realises_its_own_profit(priced: Cli, portfolio: Make, m
     assert unrealised + float(realised) == pytest.approx(248)
 
 
-def test_the_table_adds_up(priced: Cli, portfolio: Make) -> None:
-    portfolio(*LOTS)
-    lines = priced("portfolio", "show", "main", "--as-of", AS_OF).out.splitlines()
+def test_the_table_adds_up(sold: Cli) -> None:
+    lines = sold("portfolio", "show", "main", "--as-of", AS_OF).out.splitlines()
     assert lines[0] == "Main as of 2024-01-09 UTC, fifo lots, in USD"
     assert lines[2].split("  ")[0] == "Asset"
     assert lines[4].split() == [
@@ -77,17 +86,16 @@ def test_the_table_adds_up(priced: Cli, portfolio: Make) -> None:
     assert lines[8] == "Time-weighted return 24.80% since 2024-01-01"
 
 
-def test_the_past_is_shown_as_it_was(priced: Cli, portfolio: Make) -> None:
-    portfolio(*LOTS)
+def test_the_past_is_shown_as_it_was(sold: Cli) -> None:
     # The candle that opens on the 3rd closes at 120 and is known on the 4th.
-    found = priced("portfolio", "show", "Main", "--as-of", "2024-01-03T12:00", "--json").document
+    found = sold("portfolio", "show", "Main", "--as-of", "2024-01-03T12:00", "--json").document
     btc = next(each for each in found["holdings"] if each["asset"] == "BTC")
     assert (btc["quantity"], btc["price_usd"]) == ("2", 110.0)
     assert btc["price_time"] == "2024-01-03T00:00:00Z"
     assert btc["price_age_seconds"] == 43_200.0
     assert found["realised_profit_usd"] == "0"
     assert found["as_of"] == "2024-01-03T12:00:00Z"
-    before = priced("portfolio", "show", "Main", "--as-of", "2023-12-31")
+    before = sold("portfolio", "show", "Main", "--as-of", "2023-12-31")
     assert "Nothing is held." in before.out
     assert "no money has come in yet" in before.out
 
@@ -102,10 +110,9 @@ def test_the_list_says_what_each_was_last_worth(priced: Cli, portfolio: Make) ->
     assert (found["total_value_usd"], found["valued_at"]) == ("1248", f"{AS_OF}T00:00:00Z")
 
 
-def test_the_future_is_not_shown(priced: Cli, portfolio: Make) -> None:
-    portfolio(*LOTS)
+def test_the_future_is_not_shown(sold: Cli) -> None:
     for command in (("portfolio", "show"), ("risk", "report")):
-        done = priced(*command, "Main", "--as-of", "2124-01-01")
+        done = sold(*command, "Main", "--as-of", "2124-01-01")
         assert done.code == 4
         assert "2124-01-01T00:00:00Z is in the future" in done.err
 

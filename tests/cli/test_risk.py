@@ -30,9 +30,7 @@ def _walk(at: int, scale: float, phase: float) -> float:
     return round(scale * (1 + 0.04 * wave + at / 2_000), 4)
 
 
-@pytest.fixture
-def measured(cli: Cli, portfolio: Make, write_candles: Callable[..., Path]) -> Cli:
-    """Hold 200 days of two assets, and a portfolio of them."""
+def _hold(cli: Cli, portfolio: Make, write_candles: Callable[..., Path]) -> Cli:
     files = (
         write_candles([_walk(day, 100, 0) for day in range(DAYS)], name="BTCUSD-1d.csv"),
         write_candles([_walk(day, 200, 1) for day in range(DAYS)], name="ETHUSD-1d.csv"),
@@ -40,6 +38,18 @@ def measured(cli: Cli, portfolio: Make, write_candles: Callable[..., Path]) -> C
     assert cli("market", "import", *files).code == 0
     portfolio(*ROWS)
     return cli
+
+
+@pytest.fixture(scope="module")
+def measured(shared: Any) -> Cli:
+    """Hold 200 days of two assets, and a portfolio of them, for all that ask of it."""
+    return _hold(shared, shared.portfolio, shared.files.candles)
+
+
+@pytest.fixture
+def measured_apart(cli: Cli, portfolio: Make, write_candles: Callable[..., Path]) -> Cli:
+    """The same, for a test that changes it or counts what is kept."""
+    return _hold(cli, portfolio, write_candles)
 
 
 def _report(cli: Cli, *options: str) -> dict[str, Any]:
@@ -119,8 +129,10 @@ def test_options_change_the_question(measured: Cli) -> None:
         (("--method", "guess"), "no method 'guess'"),
     ],
 )
-def test_a_question_out_of_range_is_refused(cli: Cli, options: tuple[str, ...], said: str) -> None:
-    done = cli("risk", "report", "Main", *options)
+def test_a_question_out_of_range_is_refused(
+    shared: Cli, options: tuple[str, ...], said: str
+) -> None:
+    done = shared("risk", "report", "Main", *options)
     assert done.code == 4
     assert said in done.err
 
@@ -187,17 +199,19 @@ def test_an_unknown_benchmark_is_not_found(measured: Cli) -> None:
     assert "No prices of the benchmark NOPE are held." in done.err
 
 
-def test_a_report_is_kept_once_and_listed(measured: Cli) -> None:
-    assert "No report is kept." in measured("risk", "history", "Main").out
-    first, second = _report(measured), _report(measured)
+def test_a_report_is_kept_once_and_listed(measured_apart: Cli) -> None:
+    assert "No report is kept." in measured_apart("risk", "history", "Main").out
+    first, second = _report(measured_apart), _report(measured_apart)
     assert first["id"] == second["id"]
-    other = _report(measured, "--window", "90")
-    listed = measured("risk", "history", "Main", "--json").document["reports"]
+    other = _report(measured_apart, "--window", "90")
+    listed = measured_apart("risk", "history", "Main", "--json").document["reports"]
     assert {each["id"] for each in listed} == {first["id"], other["id"]}
-    text = measured("risk", "history", "Main").out
+    text = measured_apart("risk", "history", "Main").out
     assert first["id"] in text
     assert other["id"] in text
-    assert f"Kept as {first['id']}" in measured("risk", "report", "Main", "--as-of", AS_OF).out
+    assert (
+        f"Kept as {first['id']}" in measured_apart("risk", "report", "Main", "--as-of", AS_OF).out
+    )
 
 
 def test_a_kept_report_computes_to_the_same(measured: Cli) -> None:
@@ -213,36 +227,38 @@ def test_a_kept_report_computes_to_the_same(measured: Cli) -> None:
 
 
 def test_a_revised_price_makes_a_new_report_and_leaves_the_old(
-    measured: Cli, write_candles: Callable[..., Path]
+    measured_apart: Cli, write_candles: Callable[..., Path]
 ) -> None:
-    old = _report(measured)
+    old = _report(measured_apart)
     closes = [_walk(day, 100, 0) for day in range(DAYS)]
     closes[150] *= 1.5
-    revised = measured("market", "import", write_candles(closes, name="BTCUSD-1d.csv"), "--json")
+    revised = measured_apart(
+        "market", "import", write_candles(closes, name="BTCUSD-1d.csv"), "--json"
+    )
     assert revised.document["files"][0]["updated"] == 1
-    new = _report(measured)
+    new = _report(measured_apart)
     assert new["id"] != old["id"]
     assert new["volatility"] > old["volatility"]
-    assert measured("risk", "recompute", old["id"], "--json").document["identical"] is True
-    assert measured("risk", "recompute", new["id"], "--json").document["identical"] is True
+    assert measured_apart("risk", "recompute", old["id"], "--json").document["identical"] is True
+    assert measured_apart("risk", "recompute", new["id"], "--json").document["identical"] is True
 
 
 def test_a_backdated_transaction_makes_a_new_report_and_leaves_the_old(
-    measured: Cli, write_transactions: Callable[..., Path]
+    measured_apart: Cli, write_transactions: Callable[..., Path]
 ) -> None:
-    old = _report(measured)
+    old = _report(measured_apart)
     path = write_transactions("2024-02-01,buy,BTC,10,100,,", name="late.csv")
-    assert measured("portfolio", "import", "Main", path).code == 0
-    new = _report(measured)
+    assert measured_apart("portfolio", "import", "Main", path).code == 0
+    new = _report(measured_apart)
     assert new["id"] != old["id"]
     assert new["total_value_usd"] != old["total_value_usd"]
-    again = measured("risk", "recompute", old["id"], "--json").document
+    again = measured_apart("risk", "recompute", old["id"], "--json").document
     assert again["identical"] is True
     assert again["recomputed"]["total_value_usd"] == old["total_value_usd"]
 
 
-def test_a_report_that_is_not_kept_is_not_found(cli: Cli) -> None:
-    done = cli("risk", "recompute", "6fa459ea-ee8a-3ca4-894e-db77e160355e")
+def test_a_report_that_is_not_kept_is_not_found(shared: Cli) -> None:
+    done = shared("risk", "recompute", "6fa459ea-ee8a-3ca4-894e-db77e160355e")
     assert done.code == 3
     assert "history lists them" in done.err
 

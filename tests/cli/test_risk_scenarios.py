@@ -37,6 +37,13 @@ def stressed(cli: Cli, portfolio: Make, write_candles: Callable[..., Path]) -> C
     return cli
 
 
+@pytest.fixture(scope="module")
+def cash(shared: Any) -> Cli:
+    """A portfolio of cash alone, for all that ask of it."""
+    shared.portfolio("2024-01-01,deposit,USD,10000,,,")
+    return shared  # type: ignore[no-any-return]
+
+
 def _run(cli: Cli, *options: object) -> Any:
     return cli("risk", "scenarios", "Main", "--as-of", AS_OF, *options)
 
@@ -103,11 +110,11 @@ def test_options_choose_what_is_run(stressed: Cli, tmp_path: Path) -> None:
     assert "volatility before" in done.out
 
 
-def test_the_scenarios_are_listed_without_a_portfolio(cli: Cli) -> None:
-    text = cli("risk", "scenarios", "--list").out
+def test_the_scenarios_are_listed_without_a_portfolio(shared: Cli) -> None:
+    text = shared("risk", "scenarios", "--list").out
     assert "luna-2022-05" in text
     assert "-64.9%" in text
-    document = cli("risk", "scenarios", "--list", "--json").document
+    document = shared("risk", "scenarios", "--list", "--json").document
     assert [each["slug"] for each in document["events"]][-1] == "2024-08-05"
     assert {each["slug"] for each in document["others"]} == {
         *("depeg-stablecoins", "correlations", "liquidity", "reverse")
@@ -115,15 +122,13 @@ def test_the_scenarios_are_listed_without_a_portfolio(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("slug", ["all", "correlations", "liquidity", "reverse", "FTX-2022-11"])
-def test_each_standing_scenario_is_run_by_its_slug(cli: Cli, portfolio: Make, slug: str) -> None:
-    portfolio("2024-01-01,deposit,USD,10000,,,")
-    found = _run(cli, "--scenario", slug, "--json").document["results"]
+def test_each_standing_scenario_is_run_by_its_slug(cash: Cli, slug: str) -> None:
+    found = _run(cash, "--scenario", slug, "--json").document["results"]
     assert len(found) == (11 if slug == "all" else 1)
     assert slug == "all" or found[0]["scenario"] == slug.lower()
 
 
-def test_what_makes_no_sense_is_refused(cli: Cli, portfolio: Make) -> None:
-    portfolio("2024-01-01,deposit,USD,10000,,,")
+def test_what_makes_no_sense_is_refused(cash: Cli) -> None:
     for code, said, options in (
         (3, "There is no scenario 'nope'", ("--scenario", "nope")),
         (3, "There is no asset NOPE", ("--shock", "NOPE=-10%")),
@@ -141,10 +146,10 @@ def test_what_makes_no_sense_is_refused(cli: Cli, portfolio: Make) -> None:
         (4, "to look for", ("--reverse", "0%")),
         (4, "A window of 0", ("--window", "0")),
     ):
-        done = _run(cli, *options)
+        done = _run(cash, *options)
         assert done.code == code, (options, done)
         assert said in done.err
-    assert cli("risk", "scenarios").code == 2
-    assert cli("risk", "scenarios", "Nobody").code == 3
+    assert cash("risk", "scenarios").code == 2
+    assert cash("risk", "scenarios", "Nobody").code == 3
     unknown = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
-    assert cli("risk", "scenarios", "--recompute", unknown).code == 3
+    assert cash("risk", "scenarios", "--recompute", unknown).code == 3
