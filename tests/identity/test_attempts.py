@@ -5,11 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from seawall.core.errors import UnavailableError
 from seawall.core.settings import Settings
 from seawall.db.cache import Cache
 from seawall.db.cache.connect import connect
 from seawall.identity import attempts
-from seawall.identity.attempts import GUESSES, Counts, account_of, count_guess
+from seawall.identity.attempts import (
+    GUESSES,
+    Counts,
+    account_of,
+    count_guess,
+    count_stranger,
+    require_remembered,
+)
 from seawall.identity.errors import TooManyRequestsError
 
 ADA, BOB = account_of("ada@example.com"), account_of("bob@example.com")
@@ -26,10 +34,20 @@ class Counted:
         """Begin as a server does that was emptied."""
         self.cache = Cache(await connect(Settings()), "test", clock=lambda: self.moment)
 
-    async def guess(self, counts: Counts, account: str = ADA, device: str | None = None) -> bool:
-        """Guess; tell whether the guess may be looked at."""
+    async def guess(
+        self, counts: Counts, account: str = ADA, device: str | None = None, answered: int = 0
+    ) -> bool:
+        """Guess; tell whether the guess may be looked at, when so many were noted before."""
+
+        async def noted(begin: datetime, end: datetime) -> int:
+            assert begin <= self.moment < end <= self.moment + timedelta(minutes=15)
+            return answered
+
         try:
-            await count_guess(self.cache, counts, account, device)
+            if device is None:
+                await count_stranger(self.cache, counts, account, noted)
+            else:
+                await count_guess(self.cache, counts, account, device)
         except TooManyRequestsError:
             return False
         return True
@@ -62,6 +80,31 @@ async def test_what_the_cache_forgot_is_not_guessed_anew(before: int) -> None:
     assert await counted.guess(counts, device="known")
     counted.moment += timedelta(minutes=15)
     assert await counted.guess(counts)
+
+
+async def test_who_was_told_nothing_counts_what_was_answered_before() -> None:
+    counted = await _counted()
+    first, second = Counts(), Counts()
+    assert [await counted.guess(first) for _ in range(3)] == [True] * 3
+    await counted.forget()
+    looked_at = [await counted.guess(second, answered=3) for _ in range(9)]
+    assert looked_at == [True] * 2 + [False] * 7
+    assert await counted.guess(second, BOB)
+    counted.moment += timedelta(minutes=15)
+    # In a window that begins later the cache is as good as ever.
+    looked_at = [await counted.guess(second, answered=3) for _ in range(9)]
+    assert sum(looked_at) == GUESSES
+
+
+async def test_what_was_counted_before_the_cache_was_emptied_is_not_told() -> None:
+    counted = await _counted()
+    both = await asyncio.gather(*(counted.cache.remembers_since() for _ in range(9)))
+    assert len(set(both)) == 1
+    counted.moment += timedelta(seconds=1)
+    await require_remembered(counted.cache, both[0])
+    await counted.forget()
+    with pytest.raises(UnavailableError, match="emptied just now"):
+        await require_remembered(counted.cache, both[0])
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pyotp
+import pytest
 from httpx import ASGITransport, AsyncClient
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
@@ -21,7 +22,8 @@ from seawall.core.time import now
 from seawall.db.cache import Cache
 from seawall.db.database import Location
 from seawall.db.session import transaction
-from seawall.identity import two_factor
+from seawall.identity import attempts, two_factor
+from seawall.identity.attempts import Counts
 from seawall.identity.desk import Desk
 from seawall.identity.operators import NewUser, create_user
 from seawall.identity.passwords import Passwords
@@ -35,9 +37,11 @@ class Counting(Argon2Hasher):
     """Counts how often it really looks at a password."""
 
     looks = 0
+    on_look: Callable[[], object] = int
 
     def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002 - its name
         self.looks += 1
+        self.on_look()
         return super().verify(password, hash)
 
 
@@ -100,6 +104,35 @@ async def test_of_many_guesses_few_are_looked_at(
     figures.at_least("guesses: tried", guesses, "", figures.pick(400, 10_000))
     figures.at_most("guesses: looked at in 15 minutes", looks, "", 10)
     assert looks > 0
+
+
+async def test_after_the_cache_was_emptied_no_other_process_has_anybody_guess_anew(
+    module_location: Location, tmp_path: Path, open_desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "CLOCKS", timedelta(0))
+    hasher = Counting(time_cost=1, memory_cost=8, parallelism=1)
+    async with open_desk(module_location, tmp_path, Cache) as opened:
+        first = replace(opened, passwords=Passwords(hasher))
+        # Another process on the same cache, which was told nothing.
+        second = replace(first, counts=Counts())
+        for email in ("emptied@example.com", "flying@example.com"):
+            await _user(first, email)
+        if now().minute % 15 == 14 and now().second > 40:
+            await asyncio.sleep(20)  # Not into the next window.
+        async with _app(first) as before, _app(second) as after:
+            # Who has no account is treated alike.
+            for email in ("emptied@example.com", "nobody-here@example.com"):
+                asked = [await _log_in(before("10.0.0.1"), email, "guess") for _ in range(3)]
+                await first.cache._backend.clear()
+                hasher.looks = 0
+                asked += [await _log_in(after("10.0.0.2"), email, "guess") for _ in range(9)]
+                assert [each.status_code for each in asked] == [401] * 5 + [429] * 7
+                if "nobody" not in email:
+                    assert hasher.looks == 2
+            # What was under way at that moment is not answered.
+            hasher.on_look = first.cache._backend.store.clear
+            found = await _log_in(after("10.0.0.3"), "flying@example.com", PASSWORD)
+            assert found.status_code == 503
 
 
 async def test_a_code_is_good_once_however_many_bring_it(
