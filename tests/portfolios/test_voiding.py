@@ -25,6 +25,7 @@ from seawall.portfolios.browse.store import find_transaction
 from seawall.portfolios.importers.csv import HEADER, fingerprint, parse_transactions
 from seawall.portfolios.ledger import in_order, replay, sift
 from seawall.portfolios.portfolios import create_portfolio
+from seawall.portfolios.projecting import store as projected
 from seawall.portfolios.projection import project_holdings
 from seawall.portfolios.schemas import (
     CASH,
@@ -149,7 +150,7 @@ async def test_a_void_is_known_from_its_instant_on_and_changes_nothing_before(
             "row",
             None,
         )
-        assert await store.is_newest(session, portfolio.id, START + timedelta(days=1))
+        assert await projected.is_newest(session, portfolio.id, START + timedelta(days=1))
         logged = await session.execute(
             text(
                 "SELECT new_data ->> 'void_reason' FROM audit_logs"

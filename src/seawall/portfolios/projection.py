@@ -15,6 +15,7 @@ from seawall.market import store as market_store
 from seawall.market.prices import FRESH_FOR, AssetPrices
 from seawall.portfolios import store
 from seawall.portfolios.ledger import replay
+from seawall.portfolios.projecting import store as projected
 from seawall.portfolios.schemas import HeadlineRisk, HoldingPrice, PortfolioState, Snapshot
 from seawall.portfolios.valuation import LAST_DAY, LAST_WEEK, Valuation, ValuedHolding, as_decimal
 
@@ -32,7 +33,7 @@ async def project_holdings(
         transactions = await store.list_transactions(session, portfolio_id)
         state = replay(transactions, portfolio.lot_method)
     await _write(session, portfolio_id, state, stamp)
-    await store.sum_holdings(session, portfolio_id)
+    await projected.sum_holdings(session, portfolio_id)
 
 
 async def snapshot_portfolio(
@@ -47,8 +48,8 @@ async def snapshot_portfolio(
     portfolio_id, moment = valuation.portfolio.id, valuation.moment
     if valuation.total_value is not None:
         snapshot = _snapshot(valuation, valuation.total_value)
-        await store.add_snapshot(session, portfolio_id, snapshot)
-    if not await store.is_newest(session, portfolio_id, moment.as_of):
+        await projected.add_snapshot(session, portfolio_id, snapshot)
+    if not await projected.is_newest(session, portfolio_id, moment.as_of):
         return
     if not await store.list_holdings(session, portfolio_id):
         # Its transactions may be older than the table of holdings is.
@@ -56,9 +57,9 @@ async def snapshot_portfolio(
     prices = {each.asset: _price(valuation, each) for each in valuation.holdings}
     assets = await market_store.find_assets(session, prices)
     by_id = {assets[symbol].id: price for symbol, price in prices.items()}
-    await store.price_holdings(session, portfolio_id, by_id, moment.known_at)
-    await store.sum_holdings(session, portfolio_id)
-    await store.set_headline(session, portfolio_id, moment.as_of, risk)
+    await projected.price_holdings(session, portfolio_id, by_id, moment.known_at)
+    await projected.sum_holdings(session, portfolio_id)
+    await projected.set_headline(session, portfolio_id, moment.as_of, risk)
 
 
 async def _write(
@@ -66,8 +67,8 @@ async def _write(
 ) -> None:
     assets = await market_store.find_assets(session, (holding.asset for holding in state.held))
     by_id = {assets[holding.asset].id: holding for holding in state.held}
-    await store.write_lots(session, portfolio_id, by_id)
-    await store.write_holdings(session, portfolio_id, by_id, stamp)
+    await projected.write_lots(session, portfolio_id, by_id)
+    await projected.write_holdings(session, portfolio_id, by_id, stamp)
 
 
 def _snapshot(valuation: Valuation, total_value: Decimal) -> Snapshot:

@@ -1,0 +1,1 @@
+"""Storing what follows from a portfolio's transactions."""
