@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from seawall.api.allowed import methods_of
 from seawall.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -79,7 +78,6 @@ _FAMILIES: tuple[tuple[type[SeawallError], int, str], ...] = (
 )
 _TITLES = {slug: (family.__doc__ or "").partition("\n")[0] for family, _, slug in _FAMILIES}
 RETRY_SECONDS = 1
-METHOD_NOT_ALLOWED = 405
 MOST_TOLD = 100
 
 
@@ -163,15 +161,12 @@ async def _validation(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for these
     slug = next((slug for _, status, slug in _FAMILIES if status == error.status_code), "http")
-    headers = dict(error.headers or {})
-    if error.status_code == METHOD_NOT_ALLOWED:
-        headers["Allow"] = methods_of(request)
     return problem(
         request_id_of(request),
         error.status_code,
         slug,
         str(error.detail),
-        headers=headers,
+        headers=error.headers,
     )
 
 

@@ -8,13 +8,14 @@ its own transaction.
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seawall.api.deps import TRANSACTION, Opened, needs_caller
 from seawall.api.errors import RESPONSES
 
+METHOD_NOT_ALLOWED = 405
 PREFIX = "/api/v1"
 SCHEMES: Mapping[str, Mapping[str, str]] = {
     "HTTPBearer": {
@@ -94,7 +95,11 @@ class Tree:
             node.routes.setdefault(method, (route, tuple(names)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on to its operation."""
+        """Pass a request on to its operation, or refuse a method that its path does not have.
+
+        A path by name has the methods of that name alone, though it may look like one with a
+        parameter: `transactions/voids` is no transaction.
+        """
         found = self.find(scope["method"], scope["path"]) if scope["type"] == "http" else None
         if found is None:
             await self._otherwise(scope, receive, send)
@@ -104,7 +109,11 @@ class Tree:
         await route.handle(scope, receive, send)
 
     def find(self, method: str, path: str) -> tuple[APIRoute, dict[str, str]] | None:
-        """Return an operation, and what its path's parameters are; None when there is none."""
+        """Return an operation, and what its path's parameters are; None without such a path.
+
+        Raises:
+            HTTPException: the path is there, without this method.
+        """
         node, values = self._root, []
         for segment in path.split("/"):
             following = node.named.get(segment)
@@ -114,9 +123,12 @@ class Tree:
                     return None
                 values.append(segment)
             node = following
+        if not node.routes:
+            return None
         found = node.routes.get(method)
         if found is None:
-            return None
+            allowed = {"Allow": ", ".join(sorted(node.routes))}
+            raise HTTPException(METHOD_NOT_ALLOWED, headers=allowed)
         route, names = found
         return route, dict(zip(names, values, strict=True))
 

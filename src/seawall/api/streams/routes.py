@@ -24,6 +24,47 @@ event: events
 data: {"type":"events","id":"…","events":[{"topic":"prices:BTC","asset":"BTC","price_usd":87000.0}]}
 
 """
+# OpenAPI 3.1 has no word for the items of a stream: its schema is that of one of them.
+_EVENT = {
+    "type": "object",
+    "title": "StreamEvent",
+    "description": "One event of the stream.",
+    "properties": {
+        "id": {"type": "string", "description": "Where to go on from, as Last-Event-ID."},
+        "event": {
+            "type": "string",
+            "description": "ready, events, reset, heartbeat or closing, as `type` of the data too.",
+        },
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string"},
+                    "id": {"type": "string"},
+                    "topics": {"type": "array", "items": {"type": "string"}},
+                    "reason": {"type": "string"},
+                    "retry_seconds": {"type": "number"},
+                    "events": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {"topic": {"type": "string"}},
+                            "required": ["topic"],
+                        },
+                    },
+                },
+                "required": ["type"],
+            },
+        },
+        "retry": {
+            "type": "integer",
+            "description": "Milliseconds to wait before asking again when it broke off.",
+        },
+    },
+    "required": ["event", "data"],
+}
 
 
 @router.get(
@@ -33,7 +74,7 @@ data: {"type":"events","id":"…","events":[{"topic":"prices:BTC","asset":"BTC",
     responses={
         200: {
             "description": "Events, for as long as both sides last.",
-            "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}},
+            "content": {MEDIA_TYPE: {"schema": _EVENT, "example": _EXAMPLE}},
         }
     },
 )
