@@ -4,10 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Table, func, literal, or_, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    LargeBinary,
+    Select,
+    Table,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from seawall.core.crypto import KEY_ID_AT, Place
@@ -111,13 +124,8 @@ async def rows_to_wrap(
 ) -> list[SealedRow]:
     """Return the next rows, in the order of their ids, that have anything under another key."""
     columns = sealed_columns(table)
-    found = await session.execute(
-        select(table.c.id, tenant_column(table).label("tenant"), *columns)
-        .where(table.c.id > after, _under_another(columns, key_id))
-        .order_by(table.c.id)
-        .limit(BATCH)
-    )
     wanted = bytes.fromhex(key_id)
+    found = await session.execute(_next_outdated(table, BATCH), {"after": after, "wanted": wanted})
     rows = []
     for row in found.mappings():
         held = {column.name: row[column] for column in columns if row[column] is not None}
@@ -132,17 +140,29 @@ async def rows_to_wrap(
 
 async def has_rows_to_wrap(session: AsyncSession, table: Table, key_id: str) -> bool:
     """Tell whether a row of the user has anything under another key."""
-    outdated = select(table.c.id).where(_under_another(sealed_columns(table), key_id))
-    return bool(await session.scalar(select(outdated.exists())))
+    return bool(await session.scalar(_any_outdated(table), {"wanted": bytes.fromhex(key_id)}))
 
 
-def _under_another(columns: Iterable[Column[Any]], key_id: str) -> ColumnElement[bool]:
-    return or_(
-        *(
-            func.substr(column, KEY_ID_AT + 1, ID_BYTES) != literal(bytes.fromhex(key_id))
-            for column in columns
-        )
+# Every user is asked for each table twice: to put a statement together takes longer than to run it.
+@cache
+def _next_outdated(table: Table, limit: int) -> Select[Any]:
+    columns = sealed_columns(table)
+    return (
+        select(table.c.id, tenant_column(table).label("tenant"), *columns)
+        .where(table.c.id > bindparam("after"), _under_another(columns))
+        .order_by(table.c.id)
+        .limit(limit)
     )
+
+
+@cache
+def _any_outdated(table: Table) -> Select[Any]:
+    return select(select(table.c.id).where(_under_another(sealed_columns(table))).exists())
+
+
+def _under_another(columns: Iterable[Column[Any]]) -> ColumnElement[bool]:
+    wanted = bindparam("wanted", type_=LargeBinary)
+    return or_(*(func.substr(column, KEY_ID_AT + 1, ID_BYTES) != wanted for column in columns))
 
 
 async def replace(session: AsyncSession, row: SealedRow, values: dict[str, bytes]) -> bool:
