@@ -124,7 +124,8 @@ async def _copied(location: Location) -> AsyncIterator[Location]:
             await connection.execute(text(statement))
         await maintenance.dispose()
 
-    await command(f"CREATE DATABASE {location.name}_copy TEMPLATE {location.name}")
+    made = f"CREATE DATABASE {location.name}_copy TEMPLATE {location.name} STRATEGY file_copy"
+    await command(made)
     yield copy
     await command(f"DROP DATABASE {location.name}_copy WITH (FORCE)")
 
