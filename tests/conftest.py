@@ -41,6 +41,7 @@ PREFIX = "seawall-tests-"
 OWNED = pytest.StashKey[TextIO]()
 Maintenance = Callable[[str], object]
 CopyFilled = Callable[[Location, str, Callable[[Location], Coroutine[None, None, None]]], None]
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Tests may lose the server, not time: it is thrown away at the end.
@@ -249,6 +250,24 @@ async def undone_session(module_location: Location) -> AsyncIterator[AsyncSessio
         await opened.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
         await opened.rollback()
     await engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def fill_module(module_location: Location) -> FillModule:
+    """Fill the module's database in one transaction as the owner, for tests that undo theirs."""
+
+    def fill(work: Callable[[AsyncSession], Coroutine[None, None, None]]) -> Location:
+        async def run() -> None:
+            engine = create_engine(module_location.url, pooled=False)
+            async with transaction(engine, OWNER_ID) as session:
+                await ensure_owner(session)
+                await work(session)
+            await engine.dispose()
+
+        asyncio.run(run())
+        return module_location
+
+    return fill
 
 
 @pytest.fixture

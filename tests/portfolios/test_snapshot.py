@@ -1,5 +1,6 @@
 """What a valuation leaves behind: prices, totals, risk, and a point of the history."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from seawall.db.database import Location
 from seawall.identity.owner import OWNER_ID
 from seawall.market.ingest import ingest
 from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timeframe
@@ -19,6 +21,8 @@ from seawall.portfolios.schemas import HeadlineRisk, HoldingRecord, LotMethod, P
 from seawall.portfolios.tables import HoldingRow, LotRow, PortfolioSnapshot
 from seawall.portfolios.transactions import import_transactions
 from seawall.portfolios.valuation import Moment, Valuation, value_portfolio
+
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 KNOWN_AT = datetime(2200, 1, 1, tzinfo=UTC)
@@ -56,13 +60,23 @@ async def _add(session: AsyncSession, rows: str) -> None:
     assert not (await import_transactions(session, portfolio, parsed)).rejected
 
 
-@pytest.fixture
-async def filled(session: AsyncSession) -> AsyncSession:
-    """A portfolio by the LIFO method, and ten daily prices of what it holds: 100, 110, … 190."""
+async def _fill(session: AsyncSession) -> None:
     await _prices(session, "BTC/USD", [100.0 + 10 * day for day in range(10)])
     await create_portfolio(session, OWNER_ID, "Mine", "", LotMethod.LIFO)
     await _add(session, FILE)
-    return session
+
+
+@pytest.fixture(scope="module")
+def filled_once(fill_module: FillModule) -> Location:
+    """The module's database with what each test begins with."""
+    return fill_module(_fill)
+
+
+@pytest.fixture
+async def filled(filled_once: Location, undone_session: AsyncSession) -> AsyncSession:
+    """A portfolio by the LIFO method, and ten daily prices of what it holds: 100, 110, … 190."""
+    assert filled_once.name
+    return undone_session
 
 
 async def _value(session: AsyncSession, day: float) -> Valuation:

@@ -1,5 +1,6 @@
 """Reports of every figure, and what the report path makes of bad input."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.errors import InvalidError
+from seawall.db.database import Location
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.market.ingest import ingest
@@ -24,6 +26,8 @@ from seawall.quant.types import FloatArray
 from seawall.risk import store
 from seawall.risk.report import recompute, report
 from seawall.risk.schemas import ASKED, CovarianceChoice, RiskQuestion, RiskReport
+
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
 START = np.datetime64("2024-01-01", "us")
 DAYS = 130
@@ -81,14 +85,24 @@ def is_honest(made: RiskReport) -> None:
         assert (value is None) == (slug in made.reasons), slug
 
 
-@pytest.fixture
-async def filled(session: AsyncSession) -> AsyncSession:
-    """BTC, ETH and an index, and a portfolio of cash and both coins."""
+async def _fill(session: AsyncSession) -> None:
     await ingest(session, candles("BTC/USD", walk(1)), "btc")
     await ingest(session, candles("ETH/USD", walk(2)), "eth")
     await ingest(session, index(0, DAYS), "sp500")
     await hold(session, BOUGHT.format("BTC") + "2024-01-03,buy,ETH,2,100,,\n")
-    return session
+
+
+@pytest.fixture(scope="module")
+def filled_once(fill_module: FillModule) -> Location:
+    """The module's database with what each test begins with."""
+    return fill_module(_fill)
+
+
+@pytest.fixture
+async def filled(filled_once: Location, undone_session: AsyncSession) -> AsyncSession:
+    """BTC, ETH and an index, and a portfolio of cash and both coins."""
+    assert filled_once.name
+    return undone_session
 
 
 async def test_every_figure_is_kept_and_comes_back_as_it_was(filled: AsyncSession) -> None:

@@ -1,5 +1,6 @@
 """Whose risk a portfolio's is: parts that sum to the report, by everything that is stored."""
 
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError
+from seawall.db.database import Location
 from seawall.identity.owner import OWNER_ID
 from seawall.market.ingest import ingest
 from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timeframe
@@ -26,6 +28,8 @@ from seawall.risk.attribution import (
 )
 from seawall.risk.report import moment_of, report
 from seawall.risk.schemas import RiskQuestion
+
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
 DAYS = 130
 AS_OF = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=DAYS)
@@ -50,14 +54,24 @@ def _candles(pair: str, seed: int) -> ParsedFile:
     )
 
 
-@pytest.fixture
-async def filled(session: AsyncSession) -> AsyncSession:
-    """A session on a database with a portfolio of coins, a stablecoin and cash."""
+async def _fill(session: AsyncSession) -> None:
     await ingest(session, _candles("BTC/USD", 1), "btc")
     await ingest(session, _candles("ETH/USD", 2), "eth")
     portfolio = await create_portfolio(session, OWNER_ID, "Mine")
     await import_transactions(session, portfolio, parse_transactions(BOUGHT.encode(), AS_OF))
-    return session
+
+
+@pytest.fixture(scope="module")
+def filled_once(fill_module: FillModule) -> Location:
+    """The module's database with what each test begins with."""
+    return fill_module(_fill)
+
+
+@pytest.fixture
+async def filled(filled_once: Location, undone_session: AsyncSession) -> AsyncSession:
+    """A session on a database with a portfolio of coins, a stablecoin and cash."""
+    assert filled_once.name
+    return undone_session
 
 
 async def _attribution(

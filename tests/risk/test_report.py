@@ -1,6 +1,7 @@
 """Reports on made-up prices: kept once, computed again as known, and null where undefined."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
+from seawall.db.database import Location
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.market.ingest import ingest
@@ -27,6 +29,8 @@ from seawall.risk.news import store as news
 from seawall.risk.report import recompute, report
 from seawall.risk.schemas import FIGURES, RiskQuestion, RiskReport
 from seawall.risk.tables import PortfolioRiskMetrics
+
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 130
@@ -77,13 +81,23 @@ async def _report(
     return await report(session, await get_portfolio(session, name), AS_OF, question)
 
 
-@pytest.fixture
-async def filled(session: AsyncSession) -> AsyncSession:
-    """A session on a database with two assets and a portfolio that holds both."""
+async def _fill(session: AsyncSession) -> None:
     await ingest(session, _candles("BTC/USD", 1), "btc")
     await ingest(session, _candles("ETH/USD", 2), "eth")
     await _make(session)
-    return session
+
+
+@pytest.fixture(scope="module")
+def filled_once(fill_module: FillModule) -> Location:
+    """The module's database with what each test begins with."""
+    return fill_module(_fill)
+
+
+@pytest.fixture
+async def filled(filled_once: Location, undone_session: AsyncSession) -> AsyncSession:
+    """A session on a database with two assets and a portfolio that holds both."""
+    assert filled_once.name
+    return undone_session
 
 
 async def test_a_report_comes_back_from_its_row_as_it_was(filled: AsyncSession) -> None:

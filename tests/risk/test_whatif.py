@@ -1,5 +1,6 @@
 """What trades would change: the figures of the report that there would be, and nothing stored."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
 from seawall.core.money import plain
+from seawall.db.database import Location
 from seawall.identity.owner import OWNER_ID
 from seawall.market.catalog import ensure_asset
 from seawall.market.ingest import ingest
@@ -25,6 +27,8 @@ from seawall.risk.schemas import RiskQuestion
 from seawall.risk.tables import PortfolioRiskMetrics
 from seawall.risk.trades import parse_trade, parse_weights
 from seawall.risk.whatif import Plan, WhatIf, what_if
+
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
 DAYS = 130
 AS_OF = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=DAYS)
@@ -63,15 +67,25 @@ async def _record(session: AsyncSession, name: str, transactions: str) -> None:
     assert not done.rejected
 
 
-@pytest.fixture
-async def filled(session: AsyncSession) -> AsyncSession:
-    """A session on a database with three coins, one of them listed late and cheap."""
+async def _fill(session: AsyncSession) -> None:
     await ingest(session, _candles("BTC/USD", 1), "btc")
     await ingest(session, _candles("ETH/USD", 2), "eth")
     await ingest(session, _candles("SHIB/USD", 3, scale=1.23456789e-5, skip=60), "shib")
     await _make(session, "Cash", WITH_CASH)
     await _make(session, "Plain", WITHOUT_CASH)
-    return session
+
+
+@pytest.fixture(scope="module")
+def filled_once(fill_module: FillModule) -> Location:
+    """The module's database with what each test begins with."""
+    return fill_module(_fill)
+
+
+@pytest.fixture
+async def filled(filled_once: Location, undone_session: AsyncSession) -> AsyncSession:
+    """A session on a database with three coins, one of them listed late and cheap."""
+    assert filled_once.name
+    return undone_session
 
 
 async def _what_if(session: AsyncSession, plan: Plan, name: str = "Cash") -> WhatIf:

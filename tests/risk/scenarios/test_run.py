@@ -1,6 +1,6 @@
 """Scenarios on made-up prices: what is undefined has a reason, what is kept is one's own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
+from seawall.db.database import Location
 from seawall.db.session import transaction
 from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.market import catalog
@@ -39,6 +40,8 @@ from seawall.risk.scenarios.schemas import (
 )
 from seawall.risk.store import list_stress_tests
 from seawall.risk.tables import StressTest
+
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 130
@@ -92,14 +95,24 @@ def _by_asset(found: StressResult) -> Mapping[str, float | None]:
     return {each.asset: each.shock for each in found.assets}
 
 
-@pytest.fixture
-async def filled(session: AsyncSession) -> AsyncSession:
-    """Hold three coins' prices, two of them with volumes, and a portfolio of them."""
+async def _fill(session: AsyncSession) -> None:
     await ingest(session, _candles("BTC/USD", _walk(1), volume=1e6), "btc")
     await ingest(session, _candles("ETH/USD", _walk(2), volume=1e3), "eth")
     await ingest(session, _candles("NEW/USD", _walk(3, 20)), "new")
     await _make(session, BOUGHT)
-    return session
+
+
+@pytest.fixture(scope="module")
+def filled_once(fill_module: FillModule) -> Location:
+    """The module's database with what each test begins with."""
+    return fill_module(_fill)
+
+
+@pytest.fixture
+async def filled(filled_once: Location, undone_session: AsyncSession) -> AsyncSession:
+    """Hold three coins' prices, two of them with volumes, and a portfolio of them."""
+    assert filled_once.name
+    return undone_session
 
 
 async def test_without_prices_of_then_the_recorded_loss_of_bitcoin_is_taken(

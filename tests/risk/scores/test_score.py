@@ -1,7 +1,7 @@
 """Scores of coins: from what is known, kept one a day, explained, and the same again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from seawall.core.errors import InvalidError, NotFoundError
+from seawall.db.database import Location
 from seawall.db.series import (
     ONCHAIN_HISTORY,
     PRICE_HISTORY,
@@ -25,6 +26,8 @@ from seawall.quant.scores import Component
 from seawall.risk.scores.schemas import AssetScore
 from seawall.risk.scores.score import latest_scores, recompute, score_assets
 from seawall.risk.tables import RiskScore
+
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 120
@@ -55,12 +58,22 @@ async def _one(session: AsyncSession, symbol: str, as_of: datetime = AS_OF) -> A
     return found
 
 
-@pytest.fixture
-async def held(session: AsyncSession) -> AsyncSession:
-    """A calm coin with much volume and a wild one with little."""
+async def _fill(session: AsyncSession) -> None:
     await ingest(session, candles("CALM/USD", _walk(1, 0.02), 1e9), "calm")
     await ingest(session, candles("WILD/USD", _walk(2, 0.10), 1e4), "wild")
-    return session
+
+
+@pytest.fixture(scope="module")
+def filled_once(fill_module: FillModule) -> Location:
+    """The module's database with what each test begins with."""
+    return fill_module(_fill)
+
+
+@pytest.fixture
+async def held(filled_once: Location, undone_session: AsyncSession) -> AsyncSession:
+    """A calm coin with much volume and a wild one with little."""
+    assert filled_once.name
+    return undone_session
 
 
 async def test_a_wild_coin_is_riskier_than_a_calm_one(held: AsyncSession) -> None:

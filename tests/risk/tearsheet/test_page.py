@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from seawall.db.database import Location
 from seawall.identity.owner import OWNER_ID
 from seawall.market.ingest import ingest
 from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timeframe
@@ -28,6 +30,8 @@ from seawall.risk.report import report
 from seawall.risk.schemas import ASKED, CovarianceChoice, RiskQuestion, RiskReport
 from seawall.risk.tables import StressTest
 from seawall.risk.tearsheet.page import tear_sheet
+
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
 DAYS = 200
 AS_OF = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=DAYS)
@@ -81,12 +85,22 @@ def _candles(pair: str, seed: int, skip: tuple[int, ...] = ()) -> ParsedFile:
     )
 
 
-@pytest.fixture
-async def filled(session: AsyncSession) -> AsyncSession:
-    """A session on a database with two coins, one with a gap."""
+async def _fill(session: AsyncSession) -> None:
     await ingest(session, _candles("BTC/USD", 1), "btc")
     await ingest(session, _candles("ETH/USD", 2, skip=(100, 101)), "eth")
-    return session
+
+
+@pytest.fixture(scope="module")
+def filled_once(fill_module: FillModule) -> Location:
+    """The module's database with what each test begins with."""
+    return fill_module(_fill)
+
+
+@pytest.fixture
+async def filled(filled_once: Location, undone_session: AsyncSession) -> AsyncSession:
+    """A session on a database with two coins, one with a gap."""
+    assert filled_once.name
+    return undone_session
 
 
 async def _make(session: AsyncSession, name: str, *rows: str) -> None:
