@@ -101,27 +101,29 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], int, str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_bad_file_is_refused_and_named(cli: Cli, tmp_path: Path, kind: str) -> None:
+def test_a_bad_file_is_refused_and_named(shared: Cli, tmp_path: Path, kind: str) -> None:
     make, code, said = REFUSED[kind]
     path = make(tmp_path)
-    done = cli("market", "import", path)
+    done = shared("market", "import", path)
     assert done.code == code, done
     assert said in done.err
     assert f"{path}: not imported\n" in done.err
     assert "Traceback" not in done.err
-    document = cli("market", "import", path, "--json").document
+    document = shared("market", "import", path, "--json").document
     assert document["files"] == []
     assert document["failed"][0]["path"] == str(path)
-    assert _rows(cli) == 0
+    assert _rows(shared) == 0
 
 
-def test_a_timeframe_that_does_not_match_the_spacing_is_refused(cli: Cli, tmp_path: Path) -> None:
+def test_a_timeframe_that_does_not_match_the_spacing_is_refused(
+    shared: Cli, tmp_path: Path
+) -> None:
     path = _file(tmp_path, *(GOOD.format(day=day) for day in range(1, 10)))
-    done = cli("market", "import", path, "--timeframe", "4h")
+    done = shared("market", "import", path, "--timeframe", "4h")
     assert done.code == 4
     assert "4h" in done.err
     assert "1d" in done.err
-    assert _rows(cli) == 0
+    assert _rows(shared) == 0
 
 
 def test_a_pair_that_can_be_read_in_two_ways_has_to_be_named(

@@ -21,6 +21,13 @@ def main(cli: Cli) -> Cli:
     return cli
 
 
+@pytest.fixture(scope="module")
+def refusing(shared: Any) -> Cli:
+    """One portfolio named Main, which takes in nothing but what is in it."""
+    shared.portfolio(DEPOSIT, BUY)
+    return shared  # type: ignore[no-any-return]
+
+
 def test_a_portfolio_is_made_and_listed(cli: Cli) -> None:
     made = cli("portfolio", "create", "  Long term ", "--description", "for later", "--json")
     assert made.code == 0
@@ -55,15 +62,15 @@ def test_no_portfolio_yet_is_said_in_words(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 101, "a\udcff"])
-def test_a_name_that_names_nothing_is_refused(cli: Cli, name: str) -> None:
-    done = cli("portfolio", "create", name, "--json")
+def test_a_name_that_names_nothing_is_refused(refusing: Cli, name: str) -> None:
+    done = refusing("portfolio", "create", name, "--json")
     assert done.code == 4
     assert "cannot name a portfolio" in done.document["error"]["message"]
 
 
 @pytest.mark.parametrize("description", ["two\nlines", "\x1b[2J", "\udcff"])
-def test_a_description_that_cannot_be_shown_is_refused(cli: Cli, description: str) -> None:
-    done = cli("portfolio", "create", "x", "--description", description)
+def test_a_description_that_cannot_be_shown_is_refused(refusing: Cli, description: str) -> None:
+    done = refusing("portfolio", "create", "x", "--description", description)
     assert done.code == 4
     assert "one line" in done.err
 
@@ -72,8 +79,10 @@ def test_a_description_that_cannot_be_shown_is_refused(cli: Cli, description: st
 @pytest.mark.parametrize(
     "command", [("portfolio", "show"), ("risk", "report"), ("risk", "history")]
 )
-def test_an_unknown_portfolio_is_not_found(main: Cli, command: tuple[str, ...], name: str) -> None:
-    done = main(*command, name)
+def test_an_unknown_portfolio_is_not_found(
+    refusing: Cli, command: tuple[str, ...], name: str
+) -> None:
+    done = refusing(*command, name)
     assert done.code == 3
     assert f"There is no portfolio named {name!r}.\nThere are: Main.\n" in done.err
 
@@ -112,30 +121,29 @@ def test_a_file_is_imported_once(main: Cli, write_transactions: Write) -> None:
     ],
 )
 def test_one_wrong_row_keeps_the_whole_file_out(
-    main: Cli, write_transactions: Write, row: str, reason: str
+    refusing: Cli, write_transactions: Write, row: str, reason: str
 ) -> None:
-    assert main("portfolio", "import", "Main", write_transactions(DEPOSIT, BUY)).code == 0
-    before = main("portfolio", "show", "Main", "--as-of", "2024-06-01", "--json").document
+    before = refusing("portfolio", "show", "Main", "--as-of", "2024-06-01", "--json").document
     path = write_transactions(DEPOSIT, BUY, "2024-01-03,deposit,USD,5,,,", row)
-    done = main("portfolio", "import", "Main", path)
+    done = refusing("portfolio", "import", "Main", path)
     assert done.code == 4
     assert done.out == "Main: 4 rows read, 0 inserted, 2 unchanged, 1 rejected\n"
     assert re.search(r"^  line 5 rejected: ", done.err, re.MULTILINE)
     assert reason in done.err
     assert "Nothing was imported: mend these rows" in done.err
-    as_json = main("portfolio", "import", "Main", path, "--json")
+    as_json = refusing("portfolio", "import", "Main", path, "--json")
     assert as_json.code == 4
     assert [each["line"] for each in as_json.document["rejected"]] == [5]
-    after = main("portfolio", "show", "Main", "--as-of", "2024-06-01", "--json").document
+    after = refusing("portfolio", "show", "Main", "--as-of", "2024-06-01", "--json").document
     assert after == before
 
 
-def test_at_most_twenty_rejected_rows_are_shown(main: Cli, write_transactions: Write) -> None:
+def test_at_most_twenty_rejected_rows_are_shown(refusing: Cli, write_transactions: Write) -> None:
     path = write_transactions(*["2024-01-03,gift,BTC,1,1,,"] * 23)
-    done = main("portfolio", "import", "Main", path)
+    done = refusing("portfolio", "import", "Main", path)
     assert done.err.count(" rejected: ") == 20
     assert "  and 3 more rejected; --json lists them all\n" in done.err
-    as_json = main("portfolio", "import", "Main", path, "--json").document
+    as_json = refusing("portfolio", "import", "Main", path, "--json").document
     assert len(as_json["rejected"]) == 23
 
 
@@ -150,12 +158,12 @@ def test_at_most_twenty_rejected_rows_are_shown(main: Cli, write_transactions: W
     ],
 )
 def test_a_file_that_is_none_is_refused(
-    main: Cli, tmp_path: Path, data: bytes | None, code: int, said: str
+    refusing: Cli, tmp_path: Path, data: bytes | None, code: int, said: str
 ) -> None:
     path = tmp_path / "transactions.csv"
     if data is not None:
         path.write_bytes(data)
-    done = main("portfolio", "import", "Main", path)
+    done = refusing("portfolio", "import", "Main", path)
     assert done.code == code, done
     assert said in done.err
     assert done.out == ""
@@ -170,7 +178,7 @@ def test_odd_characters_in_notes_are_no_bug(
     assert "Traceback" not in done.err
 
 
-def test_a_directory_is_no_file(main: Cli, tmp_path: Path) -> None:
-    done = main("portfolio", "import", "Main", tmp_path)
+def test_a_directory_is_no_file(refusing: Cli, tmp_path: Path) -> None:
+    done = refusing("portfolio", "import", "Main", tmp_path)
     assert done.code == 4
     assert "is not a file" in done.err

@@ -4,13 +4,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
 from seawall.quant.types import FloatArray
-
-# Its types name neither sparse matrices nor arrays of bounds, both of which it takes.
-_linprog = cast(Any, linprog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +25,11 @@ class LinearProgram:
 
 def solve_linear(program: LinearProgram) -> FloatArray | None:
     """Return an optimal x (M,); None when there is none."""
+    from scipy.optimize import linprog  # noqa: PLC0415 - slow to import
+
     whole = program.whole
-    found = _linprog(
+    # Its types name neither sparse matrices nor arrays of bounds, both of which it takes.
+    found = cast(Any, linprog)(
         program.cost,
         A_ub=program.rows if len(program.most) else None,
         b_ub=program.most if len(program.most) else None,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.time import iso
@@ -42,6 +41,8 @@ async def tear_sheet(session: AsyncSession, report: RiskReport) -> str:
 
 def render(sheet: TearSheet) -> str:
     """Write a page; equal sheets give equal pages."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - slow to load
+
     environment = Environment(
         loader=PackageLoader("seawall.risk.tearsheet"),
         autoescape=True,
