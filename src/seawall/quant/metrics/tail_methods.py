@@ -1,7 +1,7 @@
 """Value at risk and expected shortfall over one day, by methods other than plain history."""
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +10,7 @@ from seawall.quant import garch
 from seawall.quant.metrics.metric import Direction, Inference, Input, Metric, Unit
 from seawall.quant.metrics.tail import min_observations
 from seawall.quant.tails import TailMethod, TailQuestion, TailRisk, tail_risk
+from seawall.quant.types import FloatArray
 
 _MEASURES = {"var": "Value at risk", "es": "Expected shortfall"}
 _SLUGS = {"var": "var", "es": "expected_shortfall"}
@@ -45,7 +46,8 @@ def tail_figure(returns: ArrayLike, question: TailQuestion, field: str) -> float
 
     NaN where that is undefined.
     """
-    return _field(tail_risk([1.0], np.asarray(returns, float)[:, np.newaxis], question), field)
+    returns = np.asarray(returns, float)[:, np.newaxis]
+    return _field(_ask(np.ones(1), returns, question), field)
 
 
 def joint_tail_figure(
@@ -55,9 +57,30 @@ def joint_tail_figure(
 
     NaN where that is undefined, or a weight is not a number.
     """
-    if not np.isfinite(np.asarray(weights, float)).all():
+    weights = np.asarray(weights, float)
+    if not np.isfinite(weights).all():
         return math.nan
-    return _field(tail_risk(weights, returns, question), field)
+    return _field(_ask(weights, np.asarray(returns, float), question), field)
+
+
+def _ask(weights: FloatArray, returns: FloatArray, question: TailQuestion) -> TailRisk:
+    shapes = weights.shape, returns.shape
+    return _answer(weights.tobytes(), returns.tobytes(), shapes, question)
+
+
+# Two figures and their errors, each asked for more than once, are fields of one answer, which may
+# take a fit and a simulation.
+@lru_cache(maxsize=8)
+def _answer(
+    weights: bytes,
+    returns: bytes,
+    shapes: tuple[tuple[int, ...], tuple[int, ...]],
+    question: TailQuestion,
+) -> TailRisk:
+    one, other = shapes
+    return tail_risk(
+        np.frombuffer(weights).reshape(one), np.frombuffer(returns).reshape(other), question
+    )
 
 
 def _field(found: TailRisk, field: str) -> float:
