@@ -1,6 +1,6 @@
 """Every user's portfolios measured at once: as a report would, once, and by a worker alone."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -38,6 +38,7 @@ from seawall.risk.report import recompute, report
 from seawall.risk.schemas import FIGURES, RiskQuestion, RiskReport
 from seawall.risk.tables import PortfolioRiskMetrics
 
+CopyFilled = Callable[[Location, str, Callable[[Location], Coroutine[None, None, None]]], None]
 DAYS = 130
 AS_OF = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=DAYS)
 QUESTION = RiskQuestion(window=120, confidence=0.9)
@@ -89,9 +90,8 @@ async def _make(session: AsyncSession, user: UUID, name: str) -> None:
     await _buy(session, name, "\n".join(lines))
 
 
-@pytest.fixture
-async def worker(location: Location, engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
-    """A worker's engine, on a market of six assets and portfolios of two users."""
+async def _fill(location: Location) -> None:
+    engine = create_engine(location.url)
     async with transaction(engine, OWNER_ID) as session:
         await ensure_owner(session)
         for seed, pair in enumerate(("BTC/USD", "ETH/USDT"), 1):
@@ -108,6 +108,19 @@ async def worker(location: Location, engine: AsyncEngine) -> AsyncIterator[Async
         await session.flush()
         for name in list(BUYS)[1::2]:
             await _make(session, BOB, name)
+    await engine.dispose()
+
+
+@pytest.fixture
+def location(empty_location: Location, copy_filled: CopyFilled) -> Location:
+    """A database of the test's own with a market of six assets and portfolios of two users."""
+    copy_filled(empty_location, "measured_at_once", _fill)
+    return empty_location
+
+
+@pytest.fixture
+async def worker(location: Location) -> AsyncIterator[AsyncEngine]:
+    """A worker's engine, on that market."""
     made = create_engine(location.admin_url, role=WORKER_ROLE)
     yield made
     await made.dispose()
