@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,17 +59,17 @@ async def owner(empty_location: Location) -> AsyncIterator[AsyncEngine]:
     await made.dispose()
 
 
-async def _has_timescaledb(admin: AsyncEngine) -> bool:
-    async with admin.connect() as connection:
-        return bool(
-            await connection.scalar(
-                text("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
-            )
-        )
+@pytest.fixture(scope="module")
+def has_timescaledb(maintenance: Callable[[str], Any]) -> bool:
+    """Whether the server has the extension."""
+    found = maintenance("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
+    return found.fetchone() is not None
 
 
-async def _need_timescaledb(admin: AsyncEngine) -> None:
-    if not await _has_timescaledb(admin):
+@pytest.fixture(scope="module")
+def _with_timescaledb(has_timescaledb: bool) -> None:  # noqa: FBT001 - a fixture's value
+    # Of the module: asked before a test's database is made.
+    if not has_timescaledb:
         pytest.skip("this server does not have TimescaleDB")
 
 
@@ -107,10 +108,10 @@ async def _populate(native: AsyncEngine, owner: AsyncEngine) -> None:
         await connection.execute(text("DELETE FROM series_changes"))
 
 
+@pytest.mark.usefixtures("_with_timescaledb")
 async def test_everything_is_as_it_was(
     native: AsyncEngine, admin: AsyncEngine, owner: AsyncEngine
 ) -> None:
-    await _need_timescaledb(admin)
     await _populate(native, owner)
     before = await _answers(native)
     found = await _convert(admin, owner)
@@ -132,6 +133,7 @@ async def test_everything_is_as_it_was(
     assert len(after[2]) == len(before[2]) + 1
 
 
+@pytest.mark.usefixtures("_with_timescaledb")
 async def test_the_schema_becomes_that_of_a_new_database(
     native: AsyncEngine,
     admin: AsyncEngine,
@@ -139,7 +141,6 @@ async def test_the_schema_becomes_that_of_a_new_database(
     module_location: Location,
     dump: Dump,
 ) -> None:
-    await _need_timescaledb(admin)
     assert str(native.url)
     await _convert(admin, owner)
     new = create_engine(module_location.admin_url, role=None, pooled=False)
@@ -147,10 +148,10 @@ async def test_the_schema_becomes_that_of_a_new_database(
     await new.dispose()
 
 
+@pytest.mark.usefixtures("_with_timescaledb")
 async def test_an_interrupted_conversion_goes_on(
     native: AsyncEngine, admin: AsyncEngine, owner: AsyncEngine
 ) -> None:
-    await _need_timescaledb(admin)
     await _populate(native, owner)
     async with aclosing(convert(admin, owner)) as steps:
         async for each in steps:
@@ -164,10 +165,10 @@ async def test_an_interrupted_conversion_goes_on(
     assert await _answers(native) == before
 
 
+@pytest.mark.usefixtures("_with_timescaledb")
 async def test_rows_that_come_meanwhile_are_not_lost(
     native: AsyncEngine, admin: AsyncEngine, owner: AsyncEngine
 ) -> None:
-    await _need_timescaledb(admin)
     await _populate(native, owner)
     async with aclosing(convert(admin, owner)) as steps:
         async for each in steps:
@@ -178,19 +179,22 @@ async def test_rows_that_come_meanwhile_are_not_lost(
     assert await _answers(native) == before
 
 
+@pytest.mark.usefixtures("_with_timescaledb")
 async def test_two_conversions_wait_for_each_other(
     native: AsyncEngine, admin: AsyncEngine, owner: AsyncEngine
 ) -> None:
-    await _need_timescaledb(admin)
     await _populate(native, owner)
     one, two = await asyncio.gather(_convert(admin, owner), _convert(admin, owner))
     assert sorted(map(bool, (one, two))) == [False, True]
 
 
 async def test_a_server_without_timescaledb_says_so(
-    native: AsyncEngine, admin: AsyncEngine, owner: AsyncEngine
+    native: AsyncEngine,
+    admin: AsyncEngine,
+    owner: AsyncEngine,
+    has_timescaledb: bool,  # noqa: FBT001 - a fixture's value
 ) -> None:
-    if await _has_timescaledb(admin):
+    if has_timescaledb:
         pytest.skip("this server has TimescaleDB")
     assert str(native.url)
     with pytest.raises(UnavailableError, match="does not have TimescaleDB"):
