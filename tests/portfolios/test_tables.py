@@ -1,6 +1,7 @@
 """What the tables of portfolios refuse, derive and keep, whoever writes to them."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,6 +29,7 @@ from seawall.portfolios.tables import (
     TransactionRow,
 )
 
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 READ_ONLY = {"read": True, "trade": False, "withdraw": False}
 NAN = Decimal("NaN")
@@ -84,10 +86,22 @@ async def _ground(session: AsyncSession) -> Ground:
     return bare
 
 
+@pytest.fixture(scope="module")
+def ground_of_all(fill_module: FillModule) -> Ground:
+    """A portfolio with one transaction of one asset, on which every test of the module stands."""
+    made: list[Ground] = []
+
+    async def fill(session: AsyncSession) -> None:
+        made.append(await _ground(session))
+
+    fill_module(fill)
+    return made[0]
+
+
 @pytest.fixture
-async def ground(undone_session: AsyncSession) -> Ground:
-    """A portfolio with one transaction of one asset, for the time of a test."""
-    return await _ground(undone_session)
+async def ground(ground_of_all: Ground, undone_session: AsyncSession) -> Ground:
+    """The portfolio, for what is done to it for the time of a test."""
+    return replace(ground_of_all, session=undone_session)
 
 
 @pytest.fixture

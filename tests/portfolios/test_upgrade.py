@@ -1,7 +1,7 @@
 """A populated database goes through the migration of portfolios, up and down, with its history."""
 
-from collections.abc import AsyncIterator
-from uuid import uuid4
+from collections.abc import AsyncIterator, Callable, Coroutine
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -15,7 +15,8 @@ from seawall.portfolios.portfolios import get_portfolio
 from seawall.portfolios.projection import project_holdings
 from seawall.portfolios.store import list_holdings
 
-USER = uuid4()
+CopyFilled = Callable[[Location, str, Callable[[Location], Coroutine[None, None, None]]], None]
+USER = UUID(int=0xA11CE)
 POPULATE = """
     INSERT INTO users (id, username) VALUES (:user, 'alice');
     INSERT INTO assets (symbol, name, kind) VALUES ('BTC', 'Bitcoin', 'crypto');
@@ -35,15 +36,27 @@ OLD = (
 OLD_PORTFOLIOS = "SELECT id, user_id, name, description, created_at, deleted_at FROM portfolios"
 
 
-@pytest.fixture
-async def before(location: Location) -> AsyncIterator[AsyncEngine]:
-    """An engine, as who may migrate, on a populated database of the revision before."""
+async def _populate(location: Location) -> None:
     engine = create_engine(location.admin_url, role=None, pooled=False)
     await migrate.downgrade(engine, "0009")
     async with engine.begin() as connection:
         for statement in POPULATE.split(";"):
             said = text(statement)
             await connection.execute(said, {"user": USER} if ":user" in statement else {})
+    await engine.dispose()
+
+
+@pytest.fixture
+def location(empty_location: Location, copy_filled: CopyFilled) -> Location:
+    """A populated database of the revision before."""
+    copy_filled(empty_location, "portfolios_of_before", _populate)
+    return empty_location
+
+
+@pytest.fixture
+async def before(location: Location) -> AsyncIterator[AsyncEngine]:
+    """An engine on it, as who may migrate."""
+    engine = create_engine(location.admin_url, role=None, pooled=False)
     yield engine
     await engine.dispose()
 
