@@ -26,7 +26,7 @@ from seawall.learning.schemas import PredictionTimeframe, PredictionType
 from seawall.learning.store import find_prediction
 from seawall.market import series
 from seawall.market.store import find_assets
-from seawall.ops.seeds import market, perf
+from seawall.ops.seeds import market, perf, perf_market
 from seawall.ops.seeds.claim import Seed, SeedProfile
 from seawall.ops.seeds.ledgers import email, user_id
 from seawall.portfolios import store
@@ -51,6 +51,12 @@ def _few_quotes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(market, "QUOTE_DAYS", 1)
         yield
+
+
+@pytest.fixture
+def _few_coins(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As many as a portfolio has: their prices take the most of a seed's time.
+    monkeypatch.setattr(perf_market, "COINS", perf_market.COINS[:20])
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +220,7 @@ async def test_it_grows_to_the_same_in_whatever_portions(
     assert len(set(both[0].values())) == len(TENANTS)
 
 
+@pytest.mark.usefixtures("_few_coins")
 async def test_what_fails_is_undone_as_a_whole_and_gone_on_from(
     location: Location, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +257,7 @@ async def test_a_login_under_row_security_is_told_what_it_lacks(location: Locati
     assert "BYPASSRLS" in refused.value.hint
 
 
+@pytest.mark.usefixtures("_few_coins")
 async def test_a_login_that_is_no_superuser_will_do_with_that(location: Location) -> None:
     name = f"loader_{uuid4().hex}"
     member = f"CREATE ROLE {name} LOGIN BYPASSRLS PASSWORD 'made up' IN ROLE {OWNER_ROLE}"
