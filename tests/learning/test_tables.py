@@ -1,7 +1,6 @@
 """What the tables of models refuse, and what their trigger and view do."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,8 +16,6 @@ from seawall.db.database import Location
 from seawall.db.engine import OWNER_ROLE, create_engine
 from seawall.db.faults import translated
 from seawall.db.series import MARKET_REGIMES, MODEL_PERFORMANCE, ensure_chunks
-from seawall.db.session import transaction
-from seawall.identity.owner import OWNER_ID, ensure_owner
 from seawall.learning.schemas import Direction, PredictionTimeframe, PredictionType
 from seawall.learning.store import find_prediction
 from seawall.learning.tables import (
@@ -31,6 +28,7 @@ from seawall.learning.tables import (
 )
 from seawall.market import catalog
 
+FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
 NAN, INFINITY = float("nan"), float("inf")
@@ -79,38 +77,27 @@ VALID: dict[type[Base], dict[str, Any]] = {
 }
 
 
-async def _make_chunks(location: Location) -> None:
-    engine = create_engine(location.url, pooled=False)
-    async with transaction(engine, OWNER_ID) as session:
+@pytest.fixture(scope="module")
+def known(fill_module: FillModule) -> dict[str, int]:
+    """An asset and a model version that rows are about, with chunks for rows since noon."""
+    made: dict[str, int] = {}
+
+    async def fill(session: AsyncSession) -> None:
         for series in (MODEL_PERFORMANCE, MARKET_REGIMES):
             await ensure_chunks(session, series, NOON, now())
-    await engine.dispose()
+        asset = await catalog.ensure_asset(session, "BTC")
+        made["asset_id"] = asset.id
+        made["model_version_id"] = await _add(session, ModelVersion, {}, version="0")
 
-
-@pytest.fixture(scope="module")
-def with_chunks(module_location: Location) -> Location:
-    """The module's database, with chunks for rows of series since noon."""
-    asyncio.run(_make_chunks(module_location))
-    return module_location
+    fill_module(fill)
+    return made
 
 
 @pytest.fixture
-async def session(with_chunks: Location) -> AsyncIterator[AsyncSession]:
+def session(known: dict[str, int], undone_session: AsyncSession) -> AsyncSession:
     """One transaction on the module's database, undone at the end."""
-    engine = create_engine(with_chunks.url, pooled=False)
-    async with transaction(engine, OWNER_ID) as opened:
-        await ensure_owner(opened)
-        yield opened
-        await opened.rollback()
-    await engine.dispose()
-
-
-@pytest.fixture
-async def known(session: AsyncSession) -> dict[str, int]:
-    """An asset and a model version that rows are about."""
-    asset = await catalog.ensure_asset(session, "BTC")
-    version = await _add(session, ModelVersion, {}, version="0")
-    return {"asset_id": asset.id, "model_version_id": version}
+    assert known
+    return undone_session
 
 
 async def _add(
@@ -320,7 +307,8 @@ async def test_nor_can_the_owner(location: Location) -> None:
 )
 async def test_what_was_observed_stays_so(session: AsyncSession, statement: str) -> None:
     with pytest.raises(ForbiddenError, match="permission denied"), translated():
-        await session.execute(text(statement))
+        async with session.begin_nested():
+            await session.execute(text(statement))
 
 
 async def test_memory_is_promoted_and_forgotten(
