@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -99,6 +99,9 @@ class Sown:
         return {it for it in MARK.findall(str(said)) if self.owners.get(it, user) != user}
 
 
+Sow = Callable[[Location, int], Sown]
+
+
 def _parents(table: Table) -> Iterable[Parent]:
     for key in table.foreign_key_constraints:
         if key.referred_table in TENANTS and key.referred_table.name != "users":
@@ -158,10 +161,7 @@ async def _survey(location: Location, tenants: Iterable[tuple[UUID, str, bool, b
             "SELECT table_name FROM information_schema.columns JOIN pg_views"
             " ON viewname = table_name WHERE table_schema = 'public' AND column_name = 'user_id'",
         )
-        # What the planner then knows of rows is to be kept from others too.
-        await admin.execute("ANALYZE")
-        await session.commit()
-        filled_at = await (await raw_connection(session)).fetchval("SELECT clock_timestamp()")
+        filled_at = await admin.fetchval("SELECT clock_timestamp()")
     owners = {mark: each.id for each in found for mark in MARK.findall(str(each.rows))}
     return Sown(location, found, shapes, [row[0] for row in views], owners, filled_at)
 
@@ -172,15 +172,27 @@ def _tenants(users: int) -> list[tuple[UUID, str, bool, bool]]:
     return [(uuid5(NAMESPACE_OID, it), it, n % 2 == 1, n % 4 == 3) for n, it in enumerate(marks)]
 
 
-def _sow(location: Location, users: int, copy_filled: CopyFilled, fill_tenant: FillTenant) -> Sown:
-    async def fill(template: Location) -> None:
-        engine = create_engine(template.url)
-        for id_, mark, is_public, shows in _tenants(users):
-            await fill_tenant(engine, id_, mark, is_public=is_public, shows_quantities=shows)
-        await engine.dispose()
+@pytest.fixture(scope="session")
+def sow(copy_filled: CopyFilled, fill_tenant: FillTenant) -> Sow:
+    """Make a database of some users; all of as many hold the same, and are looked over once."""
+    surveys: dict[int, Sown] = {}
 
-    copy_filled(location, f"sown_{users}", fill)
-    return asyncio.run(_survey(location, _tenants(users)))
+    def make(location: Location, users: int) -> Sown:
+        async def fill(template: Location) -> None:
+            engine = create_engine(template.url)
+            for id_, mark, is_public, shows in _tenants(users):
+                await fill_tenant(engine, id_, mark, is_public=is_public, shows_quantities=shows)
+            await engine.dispose()
+            async with open_admin(template) as admin:
+                # What the planner then knows of rows is to be kept from others too.
+                await _change(admin, "ANALYZE")
+
+        copy_filled(location, f"sown_{users}", fill)
+        if users not in surveys:
+            surveys[users] = asyncio.run(_survey(location, _tenants(users)))
+        return replace(surveys[users], location=location)
+
+    return make
 
 
 async def _change(admin: AsyncEngine, statement: str) -> None:
@@ -190,15 +202,15 @@ async def _change(admin: AsyncEngine, statement: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def sown(empty_module_location: Location, copy_filled: CopyFilled, fill_tenant: FillTenant) -> Sown:
+def sown(empty_module_location: Location, sow: Sow) -> Sown:
     """Ten users with rows in every table, in a database that the tests of a module share."""
-    return _sow(empty_module_location, USERS, copy_filled, fill_tenant)
+    return sow(empty_module_location, USERS)
 
 
 @pytest.fixture
-def few(empty_location: Location, copy_filled: CopyFilled, fill_tenant: FillTenant) -> Sown:
+def few(empty_location: Location, sow: Sow) -> Sown:
     """Four users with rows in every table, in a database of the test's own."""
-    return _sow(empty_location, FEW, copy_filled, fill_tenant)
+    return sow(empty_location, FEW)
 
 
 @pytest.fixture
