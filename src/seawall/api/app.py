@@ -18,7 +18,7 @@ from seawall.api.errors import MEDIA_TYPE, RESPONSES, handle_errors
 from seawall.api.fields import Fields, describe
 from seawall.api.operations import SCHEMES, stand_before
 from seawall.api.schema_names import rename
-from seawall.api.shares import LOOKUPS, LOOKUPS_WAITING, Shares
+from seawall.api.shares import Lookups, Shares
 from seawall.api.streams import routes as streams
 from seawall.api.v1 import (
     account,
@@ -92,7 +92,7 @@ def build_app(desk: Desk | None = None) -> FastAPI:
     )
     app.state.bench = Bench()
     app.state.shares = Shares()
-    app.state.lookups = Shares(LOOKUPS, LOOKUPS_WAITING)
+    app.state.lookups = Lookups()
     app.state.readiness = health.Readiness()
     if desk is not None:
         app.state.desk = desk

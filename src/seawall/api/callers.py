@@ -14,7 +14,7 @@ from fastapi import Request
 from pydantic import SecretStr
 
 from seawall.api import access
-from seawall.api.shares import Shares
+from seawall.api.shares import Lookups
 from seawall.core.errors import ForbiddenError, UnavailableError
 from seawall.core.time import iso
 from seawall.db.cache.keys import SESSION
@@ -104,7 +104,7 @@ async def _by_header(desk: Desk, request: Request, token: str) -> Caller | None:
 
 def _looking_up(request: Request) -> AbstractAsyncContextManager[None]:
     # Who brings what nobody knows is counted when that is found out, and has had a connection.
-    lookups: Shares = request.app.state.lookups
+    lookups: Lookups = request.app.state.lookups
     return lookups.held(address_of(request))
 
 
@@ -209,8 +209,13 @@ async def limit_refused(
     Raises:
         TooManyRequestsError: there were too many in this minute.
     """
-    most = REQUESTS_A_MINUTE["refused"]
-    await _count(desk, request, f"{who}:{address_of(request)}", most)
+    most, address = REQUESTS_A_MINUTE["refused"], address_of(request)
+    try:
+        await _count(desk, request, f"{who}:{address}", most)
+    except TooManyRequestsError as error:
+        lookups: Lookups = request.app.state.lookups
+        lookups.refuse(address, error.retry_at)
+        raise
 
 
 async def _count(desk: Desk, request: Request, who: str, most: int) -> None:

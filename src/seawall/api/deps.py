@@ -18,7 +18,7 @@ from seawall.db.engine import TenantConnection
 from seawall.db.quick import reading, writing
 from seawall.db.session import raw_connection, transaction
 from seawall.identity.desk import Desk
-from seawall.identity.errors import NotAuthenticatedError, TooManyRequestsError
+from seawall.identity.errors import NotAuthenticatedError
 from seawall.identity.schemas import Scope
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ async def _admit(request: Request, scope: Scope | None) -> Caller:
     desk: Desk = request.app.state.desk
     try:
         caller = await identify(desk, request)
-    except (NotAuthenticatedError, TooManyRequestsError):
+    except NotAuthenticatedError:
         await limit_refused(desk, request)
         raise
     request.scope[TIER] = caller.tier

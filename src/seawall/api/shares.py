@@ -4,9 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from seawall.core.time import now
+from seawall.db.engine import CONNECTIONS
 from seawall.identity.errors import TooManyRequestsError
 
 OF_ONE = 4
@@ -15,6 +16,8 @@ WAITING = 32
 """How many more of their requests wait for one of those to end."""
 LOOKUPS, LOOKUPS_WAITING = 8, 128
 """The same of an address, where it is not known yet who asks: many may have one, behind a proxy."""
+LOOKUPS_OF_ALL = CONNECTIONS // 2
+"""The same of all addresses: whoever has many leaves the rest to those who are known."""
 SECONDS = 5.0
 """For how long they wait."""
 _AGAIN = timedelta(seconds=1)
@@ -34,25 +37,36 @@ class Shares:
         Raises:
             TooManyRequestsError: none became free in time, or very many wait already.
         """
-        held = self._held.get(who, 0)
-        if held < self._of_one:
-            self._held[who] = held + 1
+        if self._has_room(who):
+            self._hold(who)
         else:
             await self._wait(who)
 
     def give(self, who: Hashable) -> None:
         """Give a share back, to whoever of the same has waited longest."""
-        waiting = self._waiting.get(who)
-        while waiting:
-            first = waiting.popleft()
-            if not first.done():
-                first.set_result(None)
-                return
         held = self._held[who] - 1
         if held:
             self._held[who] = held
         else:
             del self._held[who]
+        self._hand_on(who)
+
+    def _has_room(self, who: Hashable) -> bool:
+        return self._held.get(who, 0) < self._of_one
+
+    def _hold(self, who: Hashable) -> None:
+        self._held[who] = self._held.get(who, 0) + 1
+
+    def _hand_on(self, who: Hashable) -> bool:
+        """Give a share to whoever of the same has waited longest; say whether anybody has."""
+        waiting = self._waiting.get(who)
+        while waiting:
+            first = waiting.popleft()
+            if not first.done():
+                self._hold(who)
+                first.set_result(None)
+                return True
+        return False
 
     @asynccontextmanager
     async def held(self, who: Hashable) -> AsyncIterator[None]:
@@ -90,5 +104,41 @@ class Shares:
     def _too_many(self) -> TooManyRequestsError:
         return TooManyRequestsError(
             f"{self._of_one} requests of yours are under way, and more wait. Wait for one of them.",
+            now() + _AGAIN,
+        )
+
+
+class Lookups(Shares):
+    """What each address holds while it is looked up who asks: of all that there is, a part.
+
+    One that was refused for its many wrong keys has one share, until it is no longer refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(LOOKUPS, LOOKUPS_WAITING)
+        self._refused: dict[Hashable, datetime] = {}
+
+    def refuse(self, who: Hashable, until: datetime) -> None:
+        """Leave an address one share until then."""
+        self._refused = {each: end for each, end in self._refused.items() if end > now()}
+        self._refused[who] = until
+
+    def _has_room(self, who: Hashable) -> bool:
+        is_refused = who in self._refused and self._refused[who] > now()
+        most = 1 if is_refused else self._of_one
+        return self._held.get(who, 0) < most and sum(self._held.values()) < LOOKUPS_OF_ALL
+
+    def _hand_on(self, who: Hashable) -> bool:
+        del who
+        # The addresses have it in turn, however many wait of one.
+        for each in self._waiting:
+            if self._has_room(each) and super()._hand_on(each):
+                self._waiting[each] = self._waiting.pop(each)
+                return True
+        return False
+
+    def _too_many(self) -> TooManyRequestsError:
+        return TooManyRequestsError(
+            "Very many keys and logins are being looked up, for your address or for all.",
             now() + _AGAIN,
         )

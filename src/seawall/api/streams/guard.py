@@ -14,7 +14,7 @@ from seawall.core.errors import ForbiddenError
 from seawall.db.session import transaction
 from seawall.identity import api_keys
 from seawall.identity.desk import Desk
-from seawall.identity.errors import NotAuthenticatedError, TooManyRequestsError
+from seawall.identity.errors import NotAuthenticatedError
 from seawall.identity.schemas import Scope
 from seawall.identity.store import api_keys as key_store
 from seawall.identity.store import sessions as session_store
@@ -73,7 +73,7 @@ async def let_in(desk: Desk, request: Request) -> Holder:
     require_own_origin(desk, request)
     try:
         caller = await identify(desk, request)
-    except (NotAuthenticatedError, TooManyRequestsError):
+    except NotAuthenticatedError:
         await limit_refused(desk, request)
         raise
     await limit(desk, request, caller)
