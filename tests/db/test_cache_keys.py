@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from seawall.db.cache import keys
 from seawall.db.cache.keys import KEYS, Entry, Key, Part
 from seawall.db.cache.values import (
-    CachedMemory,
     CachedMetric,
     CachedOrderBook,
     CachedPrice,
@@ -71,7 +70,6 @@ VALUES = {
         max_size=2,
     ).map(tuple),
     keys.METRIC: st.builds(CachedMetric, st.floats(allow_nan=False, allow_infinity=False), TIMES),
-    keys.REMEMBERS_SINCE: st.builds(CachedMemory, TIMES),
 }
 """Values of every entry."""
 
@@ -89,7 +87,6 @@ def test_every_key_stands_in_the_list_once() -> None:
         "strategy",
         "risk_limits",
         "metrics",
-        "remembers_since",
         "rate_limit",
     ]
 

@@ -1,118 +1,95 @@
-"""Guesses are counted, and a cache that has forgotten them lets nobody guess anew."""
+"""Guesses are counted where nothing is forgotten, whatever becomes of the cache."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from seawall.core.errors import UnavailableError
 from seawall.core.settings import Settings
 from seawall.db.cache import Cache
 from seawall.db.cache.connect import connect
-from seawall.identity import attempts
-from seawall.identity.attempts import (
-    GUESSES,
-    Counts,
-    account_of,
-    count_guess,
-    count_stranger,
-    require_remembered,
-)
+from seawall.db.database import Location
+from seawall.db.engine import create_engine
+from seawall.identity.attempts import GUESSES, STRANGER, account_of, count_guess
+from seawall.identity.desk import Desk
 from seawall.identity.errors import TooManyRequestsError
+from tests.identity.conftest import NOON, Premises
 
 ADA, BOB = account_of("ada@example.com"), account_of("bob@example.com")
+WINDOW = timedelta(minutes=15)
 
 
-class Counted:
-    """A cache in the process, whose clock and content are the test's."""
+class Guesser:
+    """Guesses in processes that each have a cache of their own, whose clock is the test's."""
 
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
-        self.cache: Cache
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.moment: datetime = NOON
 
-    async def forget(self) -> None:
-        """Begin as a server does that was emptied."""
-        self.cache = Cache(await connect(Settings()), "test", clock=lambda: self.moment)
+    async def begin(self) -> None:
+        """Begin as a process does, or as a cache does that was emptied."""
+        cache = Cache(await connect(Settings()), "test", clock=lambda: self.moment)
+        self._desk = replace(self._desk, cache=cache)
 
-    async def guess(
-        self, counts: Counts, account: str = ADA, device: str | None = None, answered: int = 0
-    ) -> bool:
-        """Guess; tell whether the guess may be looked at, when so many were noted before."""
-
-        async def noted(begin: datetime, end: datetime) -> int:
-            assert begin <= self.moment < end <= self.moment + timedelta(minutes=15)
-            return answered
-
+    async def guess(self, account: str = ADA, kind: str = STRANGER) -> bool:
+        """Guess; tell whether the guess may be looked at."""
         try:
-            if device is None:
-                await count_stranger(self.cache, counts, account, noted)
-            else:
-                await count_guess(self.cache, counts, account, device)
+            await count_guess(self._desk, account, kind)
         except TooManyRequestsError:
             return False
         return True
 
 
-async def _counted() -> Counted:
-    made = Counted()
-    await made.forget()
+@pytest.fixture
+async def guesser(premises: Premises) -> Guesser:
+    """Somebody who guesses."""
+    made = Guesser(premises.desk)
+    await made.begin()
     return made
 
 
-async def test_five_at_once_are_looked_at() -> None:
-    counted, counts = await _counted(), Counts()
-    looked_at = await asyncio.gather(*(counted.guess(counts) for _ in range(50)))
+async def test_five_at_once_are_looked_at(guesser: Guesser) -> None:
+    looked_at = await asyncio.gather(*(guesser.guess() for _ in range(50)))
     assert sum(looked_at) == GUESSES
-    assert await counted.guess(counts, BOB)
-    counted.moment += timedelta(minutes=15)
-    assert await counted.guess(counts)
+    assert await guesser.guess(BOB)
+    assert await guesser.guess(kind="known")
+    guesser.moment += WINDOW
+    assert sum([await guesser.guess() for _ in range(9)]) == GUESSES
 
 
 @pytest.mark.parametrize("before", [1, 3, 5])
-async def test_what_the_cache_forgot_is_not_guessed_anew(before: int) -> None:
-    counted, counts = await _counted(), Counts()
-    for _ in range(before):
-        assert await counted.guess(counts)
-    await counted.forget()
-    assert not [each for each in range(30) if await counted.guess(counts)]
-    # Others are not shut out, nor its owner with a device that was not used since.
-    assert await counted.guess(counts, BOB)
-    assert await counted.guess(counts, device="known")
-    counted.moment += timedelta(minutes=15)
-    assert await counted.guess(counts)
+async def test_what_the_cache_forgot_is_counted_on(guesser: Guesser, before: int) -> None:
+    for kind in (STRANGER, "here"):
+        assert all([await guesser.guess(kind=kind) for _ in range(before)])
+    looked_at = 0
+    for _ in range(6):
+        await guesser.begin()
+        looked_at += sum([await guesser.guess() for _ in range(2)])
+    assert looked_at == GUESSES - before
+    # What is counted apart is too; others are not shut out.
+    assert sum([await guesser.guess(kind="here") for _ in range(9)]) == GUESSES - before
+    assert await guesser.guess(BOB)
+    guesser.moment += WINDOW
+    assert await guesser.guess()
 
 
-async def test_who_was_told_nothing_counts_what_was_answered_before() -> None:
-    counted = await _counted()
-    first, second = Counts(), Counts()
-    assert [await counted.guess(first) for _ in range(3)] == [True] * 3
-    await counted.forget()
-    looked_at = [await counted.guess(second, answered=3) for _ in range(9)]
-    assert looked_at == [True] * 2 + [False] * 7
-    assert await counted.guess(second, BOB)
-    counted.moment += timedelta(minutes=15)
-    # In a window that begins later the cache is as good as ever.
-    looked_at = [await counted.guess(second, answered=3) for _ in range(9)]
-    assert sum(looked_at) == GUESSES
+async def test_a_clock_that_is_behind_begins_no_window_of_its_own(guesser: Guesser) -> None:
+    assert all([await guesser.guess() for _ in range(3)])
+    guesser.moment -= timedelta(seconds=1)
+    assert sum([await guesser.guess() for _ in range(9)]) == GUESSES - 3
+    guesser.moment += timedelta(seconds=1)
+    assert not await guesser.guess()
 
 
-async def test_what_was_counted_before_the_cache_was_emptied_is_not_told() -> None:
-    counted = await _counted()
-    both = await asyncio.gather(*(counted.cache.remembers_since() for _ in range(9)))
-    assert len(set(both)) == 1
-    counted.moment += timedelta(seconds=1)
-    await require_remembered(counted.cache, both[0])
-    await counted.forget()
-    with pytest.raises(UnavailableError, match="emptied just now"):
-        await require_remembered(counted.cache, both[0])
-
-
-async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "REMEMBERED", 10)
-    counted, counts = await _counted(), Counts()
-    for number in range(30):
-        assert await counted.guess(counts, account_of(f"{number}@example.com"))
-    assert len(counts._told) == 10
-    counted.moment += timedelta(minutes=15)
-    assert await counted.guess(counts)
-    assert len(counts._told) == 1
+async def test_what_was_guessed_at_is_not_to_be_told(guesser: Guesser, location: Location) -> None:
+    assert await guesser.guess()
+    admin = create_engine(location.admin_url, role=None, pooled=False)
+    async with admin.connect() as connection:
+        (row,) = await connection.execute(text("SELECT * FROM guesses"))
+    await admin.dispose()
+    assert (row.guessed, row.resets_at) == (1, NOON + WINDOW)
+    assert len(row.what_hash) == 32
+    assert ADA not in str(row)
+    assert row.what_hash != bytes.fromhex(ADA)

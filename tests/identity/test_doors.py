@@ -213,6 +213,7 @@ async def test_a_table_of_the_application_s_own_misleads_no_door(unbound: AsyncS
         ("find_one_time_token(text, bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("find_refresh_token(bytea)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("old_hash_cost()", {"seawall_app", "seawall_worker", "seawall_owner"}),
+        ("count_guess(bytea, timestamptz)", {"seawall_app", "seawall_worker", "seawall_owner"}),
         ("list_users()", {"seawall_worker", "seawall_owner"}),
         ("assets_held()", {"seawall_worker", "seawall_owner"}),
         ("portfolios_to_measure(integer[])", {"seawall_worker", "seawall_owner"}),

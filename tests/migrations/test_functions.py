@@ -29,6 +29,7 @@ AS_OWNER = {
     "portfolio_weights": MEASURED,
     "keep_portfolio_risk": MEASURED,
     "portfolios_limited": MEASURED,
+    "count_guess": "the application may count a guess, and neither read nor lower what is counted",
     "old_hash_cost": "a number of all users' hashes, by which no time tells them apart",
     "find_subscriber": "says whose a message of Stripe's is; workers alone may call it",
     "list_subscribers": "as list_users, of those who pay",

@@ -27,6 +27,7 @@ MAY = {
     "subscriptions": "SELECT",
     "billing_events": "INSERT",
     "idempotency_keys": "SELECT INSERT UPDATE",
+    "guesses": "",
     "outbox": "SELECT INSERT UPDATE",
     "system_settings": "SELECT INSERT UPDATE",
     "system_logs": "SELECT INSERT",
@@ -106,6 +107,7 @@ WORKERS_MAY = (
 )
 MAY_CALL = {
     "announce_change",
+    "count_guess",
     "current_user_id",
     "defer_job",
     "ensure_chunks",

@@ -282,7 +282,7 @@ async def prove_by_code(desk: Desk, session: AsyncSession, code: str | None) -> 
     if user is None or not user.two_factor_enabled:
         return
     if code:
-        await count_guess(desk.cache, desk.counts, account_of(user.email or str(user.id)), "code")
+        await count_guess(desk, account_of(user.email or str(user.id)), "code")
     await two_factor.require_code(desk, session, user, code)
 
 

@@ -12,7 +12,6 @@ from seawall.core.signing import SigningSecret, read_secret
 from seawall.core.time import now
 from seawall.db.cache import Cache
 from seawall.db.vault import Vault
-from seawall.identity.attempts import Counts
 from seawall.identity.passwords import Passwords
 
 
@@ -31,7 +30,6 @@ class Desk:
     secret: SigningSecret = field(repr=False)
     passwords: Passwords
     clock: Callable[[], datetime] = now
-    counts: Counts = field(default_factory=Counts, repr=False)
 
 
 def open_desk(engine: AsyncEngine, cache: Cache, settings: Settings) -> Desk:

@@ -114,7 +114,7 @@ async def restore_account(desk: Desk, token: SecretStr, password: SecretStr) -> 
     """
     found = await find_token(desk, Purpose.ACCOUNT_RESTORE, token)
     # Counted apart from logins: the address may be somebody else's by now.
-    await count_guess(desk.cache, desk.counts, account_of(found.email), "restoring")
+    await count_guess(desk, account_of(found.email), "restoring")
     async with transaction(desk.engine, found.user_id) as session:
         known = await users.password_hash(session)
     checked = await desk.passwords.check(password, known)

@@ -1,10 +1,7 @@
 """Logging in: by password, and a code where the second factor is on."""
 
-import hmac
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal
-from uuid import UUID
 
 from pydantic import SecretStr
 from sqlalchemy import func
@@ -13,12 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from seawall.core.errors import ForbiddenError, SeawallError
 from seawall.db.session import transaction, unbound_transaction
 from seawall.identity import devices, sessions, two_factor
-from seawall.identity.attempts import (
-    account_of,
-    count_guess,
-    count_stranger,
-    require_remembered,
-)
+from seawall.identity.attempts import STRANGER, account_of, count_guess
 from seawall.identity.desk import Desk
 from seawall.identity.errors import NotAuthenticatedError, SecondFactorNeededError
 from seawall.identity.passwords import Checked
@@ -26,7 +18,7 @@ from seawall.identity.schemas import Client, LoginRecord, OpenedSession, UserSta
 from seawall.identity.store import journal, users
 from seawall.identity.tables import User
 
-DEVICE, ACCOUNT = "device", "account"
+DEVICE = "device"
 """What the signing secret is asked for."""
 
 
@@ -59,7 +51,12 @@ async def find(desk: Desk, email: str) -> LoginRecord | None:
 
 
 async def check_password(
-    desk: Desk, email: str, password: SecretStr, *, apart: Literal["here", "confirming"]
+    desk: Desk,
+    email: str,
+    password: SecretStr,
+    device: str | None = None,
+    *,
+    apart: Literal["here", "confirming"] | None = None,
 ) -> tuple[LoginRecord | None, Checked]:
     """Count a guess at an account's password, then look at it; who is not there costs the same.
 
@@ -72,15 +69,12 @@ async def check_password(
     """
     email = email.strip()
     found, old_cost = await _find(desk, email)
-    await count_guess(desk.cache, desk.counts, account_of(email), apart)
-    return found, await _check(desk, password, found, old_cost)
-
-
-async def _check(
-    desk: Desk, password: SecretStr, found: LoginRecord | None, old_cost: int | None
-) -> Checked:
+    known: str | None = apart
+    if found is not None and apart is None:
+        known = devices.recognise(desk.secret.key(DEVICE), found.id, device, desk.clock())
+    await count_guess(desk, account_of(email), known or STRANGER)
     held = None if found is None else found.password_hash
-    return await desk.passwords.check(password, held, old_cost)
+    return found, await desk.passwords.check(password, held, old_cost)
 
 
 async def _find(desk: Desk, email: str) -> tuple[LoginRecord | None, int | None]:
@@ -100,50 +94,17 @@ async def log_in(desk: Desk, attempt: Attempt) -> LoggedIn:
         ForbiddenError: the user may not log in, or has not confirmed the address yet.
         TooManyRequestsError: there were too many attempts.
     """
-    email = attempt.email.strip()
-    found, old_cost = await _find(desk, email)
-    since = await _count(desk, attempt, email, found)
-    checked = await _check(desk, attempt.password, found, old_cost)
-    bound, facts = _whose(desk, email, found)
+    found, checked = await check_password(desk, attempt.email, attempt.password, attempt.device)
+    bound = journal.NOBODY if found is None else found.id
     async with transaction(desk.engine, bound) as session:
         outcome = await _decide(desk, session, attempt, found, checked)
         if isinstance(outcome, SeawallError):
             reason = type(outcome).__name__
-            await journal.note(session, "LOGIN_FAILED", attempt.client, reason=reason, **facts)
-    if since is not None:
-        await require_remembered(desk.cache, since)
+            await journal.note(session, "LOGIN_FAILED", attempt.client, reason=reason)
     # Raised when the note is committed.
     if isinstance(outcome, SeawallError):
         raise outcome
     return LoggedIn(outcome, devices.issue(desk.secret.key(DEVICE), outcome.user_id, desk.clock()))
-
-
-async def _count(
-    desk: Desk, attempt: Attempt, email: str, found: LoginRecord | None
-) -> datetime | None:
-    """Count a guess; of a stranger's return since when the cache remembers."""
-    account = account_of(email)
-    if found is not None:
-        key = desk.secret.key(DEVICE)
-        known = devices.recognise(key, found.id, attempt.device, desk.clock())
-        if known is not None:
-            await count_guess(desk.cache, desk.counts, account, known)
-            return None
-    bound, facts = _whose(desk, email, found)
-
-    async def noted(begin: datetime, end: datetime) -> int:
-        async with transaction(desk.engine, bound) as session:
-            return await journal.count_logins(session, begin, end, facts.get("account"))
-
-    return await count_stranger(desk.cache, desk.counts, account, noted)
-
-
-def _whose(desk: Desk, email: str, found: LoginRecord | None) -> tuple[UUID, dict[str, str]]:
-    """Return in whose chain a login is noted, and as what: an address that nobody has by a hash."""
-    if found is not None:
-        return found.id, {}
-    key = desk.secret.key(ACCOUNT)
-    return journal.NOBODY, {"account": hmac.digest(key, account_of(email).encode(), "sha256").hex()}
 
 
 async def _decide(

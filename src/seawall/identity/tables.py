@@ -441,6 +441,24 @@ class IdempotencyKey(Base):
     )
 
 
+class Guesses(Base):
+    """How often somebody has guessed at what lets into an account, in the newest window.
+
+    `what_hash` (HMAC-SHA-256) is of the account and of the kind of guess, whether or not there is
+    such an account. Only `count_guess` writes here, so that nobody can count down.
+    """
+
+    __tablename__ = "guesses"
+    __table_args__ = (
+        CheckConstraint("octet_length(what_hash) = 32", name="what_hash"),
+        CheckConstraint("guessed > 0", name="guessed"),
+    )
+
+    what_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    guessed: Mapped[int]
+    resets_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class OutboxMail(Base):
     """A mail to a user, until it is sent, and that it was.
 

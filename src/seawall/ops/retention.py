@@ -150,6 +150,7 @@ POLICY: tuple[Rule, ...] = (
     Rule("billing_events", "billing_events", _days(90), _days(90), time="created_at"),
     Rule("outbox", "outbox", _days(30), _days(30), time="created_at"),
     Rule("idempotency_keys", "idempotency_keys", _days(1), _days(1), time="expires_at"),
+    Rule("guesses", "guesses", _days(1), _days(1), time="resets_at"),
     Rule("notifications", "notifications", _days(90), _days(90), time="created_at", archived=True),
     Rule("system_logs", "system_logs", YEAR, YEAR),
     Rule("job_failures", "job_failures", _days(90), _days(90), time="failed_at"),

@@ -121,6 +121,7 @@ class Trader:
             | {"expires_at": time, "used_at": before},
             "idempotency_keys": ending
             | {"key": uuid4().hex, "request_hash": _hash(), "expires_at": time},
+            "guesses": {"what_hash": _hash(), "guessed": 1, "resets_at": time},
             "notifications": own
             | {"type": "note", "title": "Note", "message": "Noted.", "created_at": time},
             "billing_events": {"id": uuid4().hex, "type": "customer.deleted", "facts": {}}

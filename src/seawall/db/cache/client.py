@@ -14,9 +14,9 @@ from redis.exceptions import RedisError
 
 from seawall.core.errors import UnavailableError
 from seawall.core.time import from_micros, now, to_micros
-from seawall.db.cache.keys import KEYS, RATE_LIMIT, REMEMBERS_SINCE, LiveSlot, OfRows, Slot
+from seawall.db.cache.keys import KEYS, RATE_LIMIT, LiveSlot, OfRows, Slot
 from seawall.db.cache.outage import Outage
-from seawall.db.cache.values import CachedMemory, Usage
+from seawall.db.cache.values import Usage
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -119,21 +119,6 @@ class Cache:
         expire = (resets_at - moment).total_seconds() + 1
         count = await self._ask(lambda: self._backend.incr(name, 1, expire=expire))
         return Usage(count, resets_at)
-
-    async def remembers_since(self) -> datetime:
-        """Return since when the cache has forgotten nothing that was counted.
-
-        Whoever asks first after it was emptied, or while it is away, is told that it is since now.
-        """
-        slot, moment = REMEMBERS_SINCE(), self._clock()
-        found = await self.get(slot)
-        if found is None:
-            # Of several who ask at once one says it for all.
-            name, written = self._name(slot.name), slot.entry.encode(CachedMemory(moment))
-            seconds = slot.entry.lifetime.total_seconds()
-            await self._try(lambda: self._backend.set(name, written, expire=seconds, exist=False))
-            found = await self.get(slot)
-        return moment if found is None else found.since
 
     async def renew(self) -> None:
         """Drop all that repeats rows, and trust what is kept from then on.

@@ -18,7 +18,6 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from seawall.db.cache.values import (
-    CachedMemory,
     CachedMetric,
     CachedOrderBook,
     CachedPrice,
@@ -158,7 +157,6 @@ ACTIVE_STRATEGIES = OfRows("strategies:active", tuple[StrategyName, ...], _OF_RO
 STRATEGY = OfRows("strategy:{user_id}:{strategy_id}", CachedStrategy, _OF_ROWS)
 RISK_LIMITS = OfRows("risk_limits:{user_id}", tuple[CachedRiskLimits, ...], _OF_ROWS)
 METRIC = Live("metrics:{component}:{metric}", CachedMetric, timedelta(minutes=5))
-REMEMBERS_SINCE = Live("remembers_since", CachedMemory, timedelta(days=3_650))
 RATE_LIMIT = Counter("rate_limit:{user_id}:{endpoint}:{resets_at}")
 
 KEYS: tuple[Key, ...] = (
@@ -170,6 +168,5 @@ KEYS: tuple[Key, ...] = (
     STRATEGY,
     RISK_LIMITS,
     METRIC,
-    REMEMBERS_SINCE,
     RATE_LIMIT,
 )

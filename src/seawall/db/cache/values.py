@@ -31,13 +31,6 @@ class CachedSession:
 
 
 @dataclass(frozen=True, slots=True)
-class CachedMemory:
-    """Since when nothing that was counted was forgotten."""
-
-    since: UtcTime
-
-
-@dataclass(frozen=True, slots=True)
 class CachedRefreshToken:
     """A refresh token that was not used yet. Only the database can tell for sure."""
 

@@ -1,10 +1,9 @@
 """The SQL of what the audit log is told of logins: no row of a table changes with a failed one."""
 
-from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.audit.tables import AuditLog
@@ -25,18 +24,3 @@ async def note(
     table = "users" if operation == "EXPORT" else "user_sessions"
     entry = {"table_name": table, "operation": operation, "new_data": data}
     await session.execute(insert(AuditLog).values(entry))
-
-
-async def count_logins(
-    session: AsyncSession, begin: datetime, end: datetime, account: str | None
-) -> int:
-    """Count the bound user's logins, and those that failed, from one instant to before another.
-
-    Of `NOBODY` only those at an account, as it was noted.
-    """
-    log = AuditLog
-    query = select(func.count()).select_from(log)
-    query = query.where(log.operation.in_(["LOGIN", "LOGIN_FAILED"]), log.time >= begin)
-    if account is not None:
-        query = query.where(log.new_data["account"].as_string() == account)
-    return int(await session.scalar(query.where(log.time < end)) or 0)
