@@ -9,6 +9,7 @@ from uuid import uuid4
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from seawall.api.deprecation import announced
 from seawall.api.errors import TooLargeError, answer, problem
@@ -30,6 +31,7 @@ _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _RATE_LIMIT = (b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset")
 SWITCHED = 101
 """The status of a WebSocket that was let in."""
+_NOT_LET_IN, _LEFT = 403, 499
 _BEGINNINGS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 _NO_STORE = (b"cache-control", b"no-store")
 
@@ -57,20 +59,29 @@ class Edge:
             if message["type"] in _BEGINNINGS:
                 status = message.get("status", SWITCHED)
                 message["headers"] = _with_ours(scope, message.get("headers", ()), request_id)
+            elif message["type"] == "websocket.close" and status != SWITCHED:
+                # The server answers so who is not let in.
+                status = _NOT_LET_IN
             await send(message)
 
         length = headers.get(b"content-length", b"0")
-        if scope["type"] == "websocket":
-            await self._listen(scope, receive, send_on)
-        elif not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
-            await answer(request_id, _too_large())(scope, receive, send_on)
-        else:
-            await self._pass(scope, _Limited(receive), send_on)
-        _note(scope, status, perf_counter() - start)
+        try:
+            if scope["type"] == "websocket":
+                await self._listen(scope, receive, send_on)
+            elif not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
+                await answer(request_id, _too_large())(scope, receive, send_on)
+            else:
+                await self._pass(scope, _Limited(receive), send_on)
+        except WebSocketDisconnect:
+            status = status if status == SWITCHED else _LEFT
+        finally:
+            _note(scope, status, perf_counter() - start)
 
     async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
+        except WebSocketDisconnect:
+            raise
         except Exception:
             _log.exception("%s: a bug", scope["request_id"])
             raise

@@ -310,6 +310,24 @@ async def test_what_a_socket_does_is_logged_by_its_id_and_what_is_for_all_by_non
     }
 
 
+async def test_a_stranger_who_leaves_is_no_bug_and_every_socket_is_counted(
+    served: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "seawall.access")
+    for _ in range(5):
+        async with connect(f"ws://{served.address}{V1}/ws", compression=None) as socket:
+            await socket.send("{}")
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"ws://{served.address}/nowhere")
+    assert refused.value.response.status_code == 403
+    async with asyncio.timeout(10):
+        while len(caplog.messages) < 6:  # noqa: ASYNC110 - the server writes it when it is over
+            await asyncio.sleep(0.01)
+    assert "a bug" not in caplog.text
+    lines = [orjson.loads(each) for each in caplog.messages]
+    assert sorted(each["status"] for each in lines) == [101] * 5 + [403]
+
+
 async def test_who_is_not_known_is_counted_by_address(
     listener: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

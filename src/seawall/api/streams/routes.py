@@ -1,5 +1,6 @@
 """The two ways to listen: Server-Sent Events and WebSocket."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Header, Query, Request, Response, WebSocket
@@ -126,9 +127,11 @@ async def stream_socket(socket: WebSocket) -> None:
     except WebSocketDisconnect:
         return
     except SeawallError as error:
-        if not is_accepted(socket):
-            told = answer(request_id_of(request_of(socket)), error)
-            await socket.send_denial_response(told)
-            return
-        await socket.send_text(refusal(error).text)
-        await socket.close(End.SESSION.code, "not-let-in")
+        # Who is refused may have left by now.
+        with suppress(OSError, RuntimeError, WebSocketDisconnect):
+            if is_accepted(socket):
+                await socket.send_text(refusal(error).text)
+                await socket.close(End.SESSION.code, "not-let-in")
+            else:
+                told = answer(request_id_of(request_of(socket)), error)
+                await socket.send_denial_response(told)
