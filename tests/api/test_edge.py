@@ -197,18 +197,27 @@ async def test_a_full_pool_is_busy_and_not_away(
     monkeypatch.setattr(watch, "EVERY", 0.05)
     engine = create_engine(location.url, connections=1)
     web.app.state.desk = replace(web.desk, engine=engine)
+    monkeypatch.setattr(health, "KEPT", 0.0)
     client = web.client()
-    async with engine.connect():
-        # Whether it answers others nobody knows yet.
-        web.app.state.watch = watch.Watch(engine)
+
+    async def look() -> tuple[int, str]:
         found = await client.get("/readyz")
-        assert (found.status_code, found.json()["checks"]["database"]) == (503, "unavailable")
-        monkeypatch.setattr(health, "KEPT", 0.0)
-        web.app.state.readiness = health.Readiness()
+        return found.status_code, found.json()["checks"]["database"]
+
+    away, busy = (503, "unavailable"), (200, "busy")
+    async with watch.watching(engine) as web.app.state.watch:
+        async with engine.connect():
+            assert await look() == away, "whether it is of this version nobody knows yet"
+        assert await look() == (200, "ok")
+    async with engine.connect():
+        # Whether it answers others nobody knows now.
+        web.app.state.watch = watch.Watch(engine)
+        assert await look() == away
         async with watch.watching(engine) as web.app.state.watch:
-            found = await client.get("/readyz")
-            assert (found.status_code, found.json()["status"]) == (200, "busy")
-            assert found.json()["checks"]["database"] == "busy"
+            assert await look() == busy
+            handed_at, seconds = engine.pool.handed_at, engine.pool.timeout()  # type: ignore[attr-defined]
+            monkeypatch.setattr(engine.pool, "handed_at", handed_at - seconds)
+            assert await look() == away, "nothing moves any more, and all who ask are refused"
         assert 'seawall_readiness_total{status="busy"}' in (await client.get("/metrics")).text
     assert (await client.get("/readyz")).json()["status"] == "ok"
     await engine.dispose()

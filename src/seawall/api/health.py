@@ -15,7 +15,7 @@ from seawall.api.metrics import READINESS
 from seawall.core.errors import NotFoundError, SeawallError
 from seawall.db import migrate
 from seawall.db.cache.client import Cache
-from seawall.db.pool import is_full
+from seawall.db.pool import is_busy
 from seawall.db.watch import PATIENCE, Watch
 from seawall.identity.desk import Desk
 from seawall.jobs.store import queue_lag
@@ -54,6 +54,7 @@ class Readiness:
         self._looking: asyncio.Task[dict[str, Any]] | None = None
         self._until = 0.0
         self._was_down = False
+        self._was_ok = False
 
     async def find(self, desk: Desk, watch: Watch | None) -> dict[str, Any]:
         """Return how things are, or were a moment ago."""
@@ -72,7 +73,10 @@ class Readiness:
             await asyncio.wait({asked}, timeout=PATIENCE)
         # Not waited for any longer: what hangs may be as slow to be cancelled.
         database, queue = asked.result() if asked.done() else (UNAVAILABLE, None)
-        if not asked.done() and is_full(desk.engine) and _answers(watch, began):
+        if asked.done():
+            self._was_ok |= database == "ok"
+        elif self._was_ok and is_busy(desk.engine) and _answers(watch, began):
+            # Of what was never looked at nobody knows whether it is of this version.
             database = BUSY
         asked.cancel()
         checks = {"database": database, "cache": await _cache(desk.cache)}

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util.concurrency import await_only
 from sqlalchemy.util.queue import Empty, Full, QueueCommon
 
@@ -99,9 +100,21 @@ class FairPool(AsyncAdaptedQueuePool):
     """SQLAlchemy's pool, with a line before it."""
 
     _queue_class = _Line
+    handed_at = 0.0
+    """When somebody was given a connection last, by the monotonic clock."""
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        found = super()._do_get()
+        self.handed_at = monotonic()
+        return found
 
 
-def is_full(engine: AsyncEngine) -> bool:
-    """Tell whether all connections of an engine are taken, so that who comes next waits."""
+def is_busy(engine: AsyncEngine) -> bool:
+    """Tell whether all connections of an engine are taken, and still go from hand to hand.
+
+    Where nobody was given one for as long as anybody waits for it, all who ask are refused.
+    """
     pool = engine.pool
-    return isinstance(pool, FairPool) and pool.checkedout() >= pool.size()
+    if not isinstance(pool, FairPool) or pool.checkedout() < pool.size():
+        return False
+    return monotonic() - pool.handed_at < pool.timeout()
