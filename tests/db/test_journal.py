@@ -113,20 +113,33 @@ async def test_what_is_refused_is_kept_in_another_form_and_takes_no_other_with_i
     assert kept._lost == 0
 
 
-async def test_what_can_never_be_written_is_counted(
+async def test_what_can_never_be_written_is_counted_and_the_rest_waits_until_it_can(
     location: Location, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = create_engine(location.admin_url, role=None, pooled=False)
-    async with own.begin() as connection:
-        await connection.execute(text("REVOKE INSERT ON system_logs FROM seawall_app"))
+
+    async def say(*statements: str) -> None:
+        async with own.begin() as connection:
+            for each in ("SET TRANSACTION READ WRITE", *statements):
+                await connection.execute(text(each))
+
+    readers = f'ALTER DATABASE "{location.name}" SET default_transaction_read_only ='
+    await say(
+        "ALTER TABLE system_logs ADD CHECK (message <> 'never')",
+        "REVOKE INSERT ON system_logs FROM seawall_app",
+        f"{readers} on",
+    )
     kept = Journal(create_engine(location.url, pooled=False), "server 1")
-    kept.handle(_record("never"))
+    for each in ("never", "later"):
+        kept.handle(_record(each))
+    for passes in (f"{readers} off", "GRANT INSERT ON system_logs TO seawall_app"):
+        await kept.write()
+        assert len(kept._waiting) == 2
+        await say(passes)
     await kept.write()
-    async with own.begin() as connection:
-        await connection.execute(text("GRANT INSERT ON system_logs TO seawall_app"))
-    await kept.write()
-    (told,) = await newest(own, "warning", 10)
+    told, later = await newest(own, "warning", 10)
     assert told["metadata"]["lost"] == 1
+    assert later["message"] == "later"
     kept.speak()
     assert not capsys.readouterr().err
 

@@ -31,6 +31,8 @@ EVERY, PATIENCE = 1.0, 5.0
 """Seconds between writings, and for each of them."""
 _LAST_WORDS = 5.0
 _FRAMES = 20
+_REFUSED = ("22", "23")
+"""Classes of SQLSTATE that are about the values: they do not fit, or break a constraint."""
 _CHUNKS = text("SELECT ensure_chunks('system_logs', :first, :last)")
 _INSERT = text(
     "INSERT INTO system_logs (time, level, component, message, metadata)"
@@ -92,7 +94,7 @@ class Journal(logging.Handler):
             await self.write()
 
     async def write(self) -> None:
-        """Write all that waits; while the database is away it goes on waiting."""
+        """Write all that waits; while the database takes nothing it goes on waiting."""
         token = _writing.set(True)
         try:
             while self._waiting or self._lost:
@@ -107,7 +109,7 @@ class Journal(logging.Handler):
                     await self._write_each(batch)
                 else:
                     return  # How many were lost is told when that can be written.
-        except (UnavailableError, TimeoutError):
+        except UnavailableError:
             return
         finally:
             _writing.reset(token)
@@ -128,19 +130,19 @@ class Journal(logging.Handler):
             sys.stderr.write(orjson.dumps(each).decode() + "\n")
 
     async def _is_written(self, entries: list[dict[str, Any]]) -> bool:
-        """Write entries; False when they are refused, and would be however often.
+        """Write entries; False when they are refused for what they are, however often.
 
         Raises:
-            UnavailableError: the database is away.
-            TimeoutError: it takes too long.
+            UnavailableError: they cannot be written now, whatever they are.
         """
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._insert(entries)
-        except (UnavailableError, TimeoutError):
-            raise
-        except Exception:  # noqa: BLE001 - whatever is wrong, it stays so
-            return False
+        except Exception as error:
+            if _is_of_entries(error):
+                return False
+            # A server that only reads, or a right that lacks during an upgrade, may pass.
+            raise UnavailableError("Entries of the log cannot be written now.") from error
         return True
 
     async def _insert(self, entries: list[dict[str, Any]]) -> None:
@@ -200,6 +202,15 @@ def _entry(record: logging.LogRecord, process: str) -> dict[str, Any]:
         "message": redact(record.getMessage()),
         "metadata": details,
     }
+
+
+def _is_of_entries(error: BaseException | None) -> bool:
+    while error is not None:
+        state = getattr(error, "sqlstate", None) or ""
+        if state.startswith(_REFUSED) or isinstance(error, (TypeError, UnicodeError)):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _mended(entry: dict[str, Any]) -> dict[str, Any]:
