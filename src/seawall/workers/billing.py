@@ -13,13 +13,19 @@ async def apply(given: Given, *, event: str) -> None:
 
 
 async def lapse(given: Given) -> None:
-    """Take the tier from whoever has not paid for longer than the grace."""
-    await billing.lapse(given.engine, given.settings.billing)
+    """Take the tier from whoever has not paid for longer than the grace.
+
+    The pages of who has left are closed too, which Stripe may have been away for at the time.
+    """
+    try:
+        await billing.lapse(given.engine, given.settings.billing)
+    finally:
+        await pages.close_pages(given.engine, given.settings.billing)
 
 
 async def close_pages(given: Given, *, user: str) -> None:
     """Close the pages on which somebody who has left could still pay."""
-    await pages.close_pages(given.settings.billing, UUID(user))
+    await pages.close_pages(given.engine, given.settings.billing, UUID(user))
 
 
 TASKS = (

@@ -36,13 +36,14 @@ DAY, V1 = 86_400, "/api/v1"
 class StripeServer:
     """A server that answers as Stripe's API does, and what it was asked.
 
-    It knows no customer in `gone`, and says nothing while it hangs.
+    It knows no customer in `gone`, closes no page in `paid_on`, and says nothing while it hangs.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str], dict[str, str]]] = []
         self.status = 200
         self.gone: set[str] = set()
+        self.paid_on: set[str] = set()
         self.subscriptions: dict[str, Any] = {}
         self.pages: list[dict[str, Any]] = []
         self.expired: list[str] = []
@@ -60,13 +61,14 @@ class StripeServer:
                 stub.goes_on.wait(60)
                 wrong = {"type": "invalid_request_error", "message": f"{KEY} is wrong"}
                 page = {"id": "cs_1", "object": "checkout.session", "url": "https://pay.test/1"}
-                if self.path.endswith("/expire"):
-                    stub.expired.append(self.path.split("/")[-2])
+                *_, name, last = self.path.split("/")
+                if last == "expire":
+                    stub.expired.append(name)
                 if given.get("customer") in stub.gone:
                     missing = {"code": "resource_missing", "param": "customer"}
                     self._say(400, {"error": wrong | missing})
-                elif stub.status != 200:
-                    self._say(stub.status, {"error": wrong})
+                elif stub.status != 200 or name in stub.paid_on:
+                    self._say(max(stub.status, 400), {"error": wrong})
                 else:
                     self._say(200, page)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from seawall.core.errors import ConflictError, InvalidError
+from seawall.core.errors import ConflictError, InvalidError, UnavailableError
 from seawall.core.time import now
 from seawall.db.database import Location, open_admin
 from seawall.db.session import transaction, unbound_transaction
@@ -17,6 +17,7 @@ from seawall.identity import operators
 from seawall.identity.billing import apply as billing
 from seawall.identity.billing import asking
 from seawall.identity.billing.pages import CLOSE
+from seawall.identity.leaving import list_left, restore_left
 from seawall.jobs.crew import Given
 from seawall.workers import billing as workers
 
@@ -104,11 +105,25 @@ async def test_nobody_pays_on_a_page_after_the_account_is_deleted(
         queued = text("SELECT args FROM queue.procrastinate_jobs WHERE task_name = :name")
         (args,) = await connection.scalars(queued, {"name": CLOSE})
     given = Given(paid.worker, paid.desk.settings, 1)
-    await workers.close_pages(given, **args)
-    assert api.expired == ["cs_1", "cs_0", "cs_3"]
+    api.paid_on = {"cs_0"}
+    with pytest.raises(UnavailableError):
+        await workers.close_pages(given, **args)
+    assert api.expired == ["cs_1", "cs_0", "cs_3"], "the others are closed nevertheless"
     listed = [path for path, *_ in api.asked if path.startswith("/v1/checkout/sessions?")]
     assert "status=open" in listed[0]
     assert len(listed) == 2
+    # Every hour it is tried again, for as long as a page can be open.
+    api.expired.clear()
+    api.paid_on.clear()
+    await workers.lapse(given)
+    assert api.expired == ["cs_0", "cs_3"]
+    # Who came back may pay again, and another's page is none of ours.
+    (left,) = await list_left(paid.worker)
+    await restore_left(paid.desk, left)
+    api.expired.clear()
+    await workers.close_pages(given, **args)
+    await workers.lapse(given)
+    assert api.expired == []
 
 
 async def test_who_was_deleted_at_stripe_pays_as_a_new_customer(

@@ -1,14 +1,16 @@
 """What Stripe is asked: a page to pay on, and one to manage what is paid for."""
 
 import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from seawall.core.errors import ConflictError, InvalidError, NotFoundError
+from seawall.core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from seawall.core.settings import BillingSettings
 from seawall.core.time import now
 from seawall.db.session import transaction
@@ -116,29 +118,60 @@ async def _open_checkout(
         is_here = await users.find_user(session) is not None
     if not is_here:
         # What closes the pages of who leaves may have looked before this one was there.
-        await ask(billing, lambda client: client.v1.checkout.sessions.expire(page.id))
+        await ask(billing, _closing(page.id))
         raise NotFoundError("There is no such user.")
     return str(page.url)
 
 
-async def close_pages(billing: BillingSettings, user_id: UUID) -> int:
-    """Close the pages on which a user who has left could still pay; return how many.
+async def close_pages(
+    worker: AsyncEngine, billing: BillingSettings, user_id: UUID | None = None
+) -> int:
+    """Close the pages on which a user who has left, or any, could still pay; return how many.
 
     Raises:
-        UnavailableError: Stripe does not answer, or one was paid on at this moment.
+        UnavailableError: Stripe does not answer, or one was paid on at this moment; all the others
+            are closed.
     """
+    if not billing.enabled:
+        return 0
+    closed, refused = 0, None
+    for whose, pages in (await ask(billing, _list_open)).items():
+        if user_id not in (None, whose) or not await _has_left(worker, whose):
+            continue
+        for id_ in pages:
+            try:
+                await ask(billing, _closing(id_))
+            except UnavailableError as error:
+                refused = error
+            else:
+                closed += 1
+    if refused is not None:
+        raise refused
+    return closed
+
+
+def _closing(id_: str) -> Callable[[Any], Any]:
+    return lambda client: client.v1.checkout.sessions.expire(id_)
+
+
+def _list_open(client: Any) -> dict[UUID, list[str]]:
     since = int((now() - OPEN_FOR).timestamp())
-    asked: Any = {"status": "open", "created": {"gte": since}, "limit": 100}
+    asked = {"status": "open", "created": {"gte": since}, "limit": 100}
+    found: dict[UUID, list[str]] = {}
+    for each in client.v1.checkout.sessions.list(asked).auto_paging_iter():
+        page = each.to_dict()
+        # Whoever else sells at this account of Stripe may write there what they like.
+        with suppress(ValueError):
+            whose = UUID(str((page.get("metadata") or {}).get(USER)))
+            found.setdefault(whose, []).append(page["id"])
+    return found
 
-    def close(client: Any) -> int:
-        pages = client.v1.checkout.sessions
-        listed = [each.to_dict() for each in pages.list(asked).auto_paging_iter()]
-        own = [it["id"] for it in listed if (it.get("metadata") or {}).get(USER) == str(user_id)]
-        for id_ in own:
-            pages.expire(id_)
-        return len(own)
 
-    return await ask(billing, close) if billing.enabled else 0
+async def _has_left(worker: AsyncEngine, user_id: UUID) -> bool:
+    # Asked after the pages: one that was opened by who came back is not among them. Who was never
+    # here may be of another installation that sells at the same account.
+    async with transaction(worker, user_id) as session:
+        return await users.find_deleted(session) is not None
 
 
 async def open_portal(desk: Desk, user_id: UUID, path: str, key: str | None = None) -> str:
