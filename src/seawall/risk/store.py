@@ -271,6 +271,11 @@ async def find_stress_test(session: AsyncSession, stress_id: UUID) -> KeptStress
     return None if row is None else _kept_test(row)
 
 
+STRESS_TESTS_BY = (StressTest.test_date, StressTest.created_at, StressTest.id)
+"""What kept stress tests are sorted by: of two of one instant always the same is first."""
+NEWEST_STRESS_TEST = tuple(each.desc() for each in STRESS_TESTS_BY)
+
+
 async def find_newest_stress_test(
     session: AsyncSession, portfolio_id: UUID, result: StressResult, as_of: datetime | None
 ) -> KeptStressTest | None:
@@ -282,7 +287,7 @@ async def find_newest_stress_test(
             StressTest.scenario_name == result.scenario,
             StressTest.risk_metrics["question"] == cast(dict(result.question), JSONB),
         )
-        .order_by(StressTest.test_date.desc(), StressTest.created_at.desc(), StressTest.id.desc())
+        .order_by(*NEWEST_STRESS_TEST)
         .limit(1)
     )
     row = await session.scalar(
@@ -298,12 +303,7 @@ async def list_stress_tests(
     rows = await session.scalars(
         select(StressTest)
         .where(StressTest.portfolio_id == portfolio_id)
-        .order_by(
-            StressTest.test_date.desc(),
-            StressTest.created_at.desc(),
-            StressTest.scenario_name,
-            StressTest.id.desc(),
-        )
+        .order_by(*NEWEST_STRESS_TEST)
         .limit(limit)
     )
     return [_kept_test(row) for row in rows]
@@ -316,13 +316,11 @@ async def page_stress_tests(
     before: tuple[datetime, datetime, UUID] | None,
 ) -> list[KeptStressTest]:
     """Return kept stress tests, the newest first; those after one named by its times and id."""
-    kept = StressTest
-    place = tuple_(kept.test_date, kept.created_at, kept.id)
-    query = select(kept).where(kept.portfolio_id == portfolio_id)
+    query = select(StressTest).where(StressTest.portfolio_id == portfolio_id)
     if before is not None:
-        query = query.where(place < before)
-    order = (kept.test_date.desc(), kept.created_at.desc(), kept.id.desc())
-    return [_kept_test(row) for row in await session.scalars(query.order_by(*order).limit(limit))]
+        query = query.where(tuple_(*STRESS_TESTS_BY) < before)
+    rows = await session.scalars(query.order_by(*NEWEST_STRESS_TEST).limit(limit))
+    return [_kept_test(row) for row in rows]
 
 
 async def latest_reports(session: AsyncSession, limit: int, after: UUID | None) -> list[RiskReport]:

@@ -38,8 +38,9 @@ from seawall.risk.scenarios.schemas import (
     StressResult,
     Together,
 )
-from seawall.risk.store import list_stress_tests
+from seawall.risk.store import list_stress_tests, page_stress_tests
 from seawall.risk.tables import StressTest
+from seawall.risk.tearsheet.store import latest_stress_tests
 
 FillModule = Callable[[Callable[[AsyncSession], Coroutine[None, None, None]]], Location]
 
@@ -288,6 +289,29 @@ async def test_the_same_answer_is_kept_once_and_a_revised_price_makes_another(
         assert repeated.differs == ()
         assert repeated.again.loss_usd == each.loss_usd
     assert len(await list_stress_tests(filled, first[0].portfolio_id, 2)) == 2
+
+
+async def test_of_two_that_were_kept_in_one_instant_all_take_the_same_for_the_newest(
+    filled: AsyncSession,
+) -> None:
+    for each in await _run(filled, Historical("2018-01"), Together()):
+        assert each.id is not None
+        row = (await filled.scalars(select(StressTest).filter_by(id=each.id))).one()
+        copied = {
+            column.name: getattr(row, column.name)
+            for column in StressTest.__table__.columns
+            if column.name not in {"id", "loss_percentage"}
+        }
+        made = [copied | {"id": uuid4(), "loss_percentage": loss} for loss in range(8)]
+        await filled.execute(insert(StressTest).values(made))
+    portfolio = each.portfolio_id
+    listed = await list_stress_tests(filled, portfolio, 100)
+    ids = [each.id for each in listed]
+    assert ids == sorted(ids, reverse=True)
+    assert ids == [each.id for each in await page_stress_tests(filled, portfolio, 100, None)]
+    newest = {each.scenario: each.loss_percentage for each in reversed(listed)}
+    shown = await latest_stress_tests(filled, portfolio, AS_OF)
+    assert {each.scenario: each.loss_percentage for each in shown} == newest
 
 
 async def test_a_changed_row_is_noticed_and_a_foreign_one_cannot_be_repeated(

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.risk.limits.tables import RiskEvent, RiskLimit
+from seawall.risk.store import NEWEST_STRESS_TEST
 from seawall.risk.tables import StressTest
 
 
@@ -53,9 +54,7 @@ async def latest_stress_tests(
         )
         .ext(distinct_on(StressTest.scenario_name))
         .where(StressTest.portfolio_id == portfolio_id, StressTest.test_date <= until)
-        .order_by(
-            StressTest.scenario_name, StressTest.test_date.desc(), StressTest.created_at.desc()
-        )
+        .order_by(StressTest.scenario_name, *NEWEST_STRESS_TEST)
     )
     found = [StressLine(*row) for row in rows]
     return sorted(found, key=lambda each: (-each.loss_percentage, each.scenario))
