@@ -29,7 +29,8 @@ DOMAINS = {
 """The packages whose tables stand on one page."""
 SHORT_TYPES = {"timestamp with time zone": "timestamptz"}
 YEAR = 365
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+# A driver whose parameters begin with a per cent sign has all others doubled.
+_DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 _SERIES = {series.table: series for series in SERIES}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import CheckConstraint, text
 
 from seawall.cli.exits import EXIT_CODES
 from seawall.core.settings import Settings
@@ -209,3 +209,14 @@ async def test_functions_and_views_are_those_of_a_migrated_database(
     )
     assert {(name, role, runs.endswith("a door")) for name, role, runs in said} == called
     assert {name for name, page in sections(root).items() if "\nA view," in page} == made
+
+
+def test_a_pattern_is_shown_as_it_is_written(root: Path) -> None:
+    shown = sections(root)["profiles"]
+    (pattern,) = [
+        str(each.sqltext)
+        for each in Base.metadata.tables["profiles"].constraints
+        if isinstance(each, CheckConstraint) and each.name == "ck_profiles_avatar_url"
+    ]
+    assert "%" in pattern
+    assert pattern in shown
