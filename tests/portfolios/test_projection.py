@@ -20,7 +20,7 @@ from seawall.portfolios import store
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.ledger import replay
 from seawall.portfolios.portfolios import create_portfolio
-from seawall.portfolios.projection import project_holdings
+from seawall.portfolios.projecting.project import project_holdings
 from seawall.portfolios.schemas import (
     CASH,
     LotMethod,

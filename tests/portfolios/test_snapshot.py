@@ -16,7 +16,7 @@ from seawall.market.schemas import CANDLE_DTYPE, ParsedFile, SeriesKind, Timefra
 from seawall.portfolios import store
 from seawall.portfolios.importers.csv import HEADER, parse_transactions
 from seawall.portfolios.portfolios import create_portfolio, get_portfolio
-from seawall.portfolios.projection import snapshot_portfolio
+from seawall.portfolios.projecting.project import snapshot_portfolio
 from seawall.portfolios.schemas import HeadlineRisk, HoldingRecord, LotMethod, PortfolioRecord
 from seawall.portfolios.tables import HoldingRow, LotRow, PortfolioSnapshot
 from seawall.portfolios.transactions import import_transactions

@@ -12,7 +12,7 @@ from seawall.db.database import Location
 from seawall.db.engine import create_engine
 from seawall.db.session import transaction
 from seawall.portfolios.portfolios import get_portfolio
-from seawall.portfolios.projection import project_holdings
+from seawall.portfolios.projecting.project import project_holdings
 from seawall.portfolios.store import list_holdings
 
 CopyFilled = Callable[[Location, str, Callable[[Location], Coroutine[None, None, None]]], None]

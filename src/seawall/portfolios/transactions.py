@@ -8,7 +8,7 @@ from seawall.db.locks import clock
 from seawall.market import catalog
 from seawall.portfolios import store
 from seawall.portfolios.importers.csv import check_history
-from seawall.portfolios.projection import project_holdings
+from seawall.portfolios.projecting.project import project_holdings
 from seawall.portfolios.schemas import (
     CheckedHistory,
     ParsedTransactions,

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from seawall.core.errors import NotFoundError
 from seawall.market.pairs import SP500
-from seawall.portfolios.projection import snapshot_portfolio
+from seawall.portfolios.projecting.project import snapshot_portfolio
 from seawall.portfolios.schemas import HeadlineRisk, PortfolioRecord
 from seawall.portfolios.store import get_portfolio, lock_portfolio
 from seawall.portfolios.valuation import Moment, begin

@@ -31,7 +31,7 @@ from seawall.ops.seeds.claim import Seed, SeedProfile
 from seawall.ops.seeds.ledgers import email, user_id
 from seawall.portfolios import store
 from seawall.portfolios.portfolios import create_portfolio
-from seawall.portfolios.projection import project_holdings
+from seawall.portfolios.projecting.project import project_holdings
 from seawall.portfolios.tables import HoldingRow, LotRow
 from seawall.portfolios.valuation import Moment, value_portfolio
 

@@ -22,7 +22,7 @@ from seawall.portfolios import store
 from seawall.portfolios.browse.store import find_transaction
 from seawall.portfolios.ledger import in_order, replay, sift
 from seawall.portfolios.projecting import store as projected
-from seawall.portfolios.projection import project_holdings
+from seawall.portfolios.projecting.project import project_holdings
 from seawall.portfolios.schemas import (
     CASH,
     LotMethod,

@@ -12,7 +12,7 @@ from seawall.db.locks import clock
 from seawall.portfolios.browse import store as browse
 from seawall.portfolios.changing import store
 from seawall.portfolios.portfolios import clean_name, require_line
-from seawall.portfolios.projection import project_holdings
+from seawall.portfolios.projecting.project import project_holdings
 from seawall.portfolios.schemas import LotMethod, PortfolioRecord
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")

@@ -23,7 +23,7 @@ from seawall.portfolios.browse.schemas import TransactionRecord
 from seawall.portfolios.browse.store import find_transaction
 from seawall.portfolios.importers.csv import OPTIONAL, REQUIRED, fingerprint, parse_rows
 from seawall.portfolios.ledger import in_order, sift
-from seawall.portfolios.projection import project_holdings
+from seawall.portfolios.projecting.project import project_holdings
 from seawall.portfolios.schemas import (
     ParsedRow,
     PortfolioRecord,
