@@ -120,7 +120,8 @@ class Lookups(Shares):
 
     def refuse(self, who: Hashable, until: datetime) -> None:
         """Leave an address one share until then."""
-        self._refused = {each: end for each, end in self._refused.items() if end > now()}
+        if who not in self._refused:
+            self._refused = {each: end for each, end in self._refused.items() if end > now()}
         self._refused[who] = until
 
     def _has_room(self, who: Hashable) -> bool:
